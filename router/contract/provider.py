@@ -1,0 +1,105 @@
+"""What a provider promises, and what the router gives it.
+
+`router.testing.promises` checks the promises for any provider. They are: its import is light · unknown settings are
+refused · entering `synthesize` waits until the provider has accepted · audio is in the asked format · no empty speech ·
+leaving early lets go within a second · only errors of the contract come out · the event loop is never blocked longer
+than 50 ms · nothing is retried, counted or logged by it, and no text or key is in an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from router.contract.audio import AudioFormat, AudioStream
+from router.contract.record import Event
+from router.contract.speech import Capabilities, SpeechOrder, Voice
+
+
+class Secret:
+    """A key or a password: its value is had by `reveal()` alone, never by printing."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._value else "Secret(empty)"
+
+
+class Host(msgspec.Struct, frozen=True):
+    """What an instance of a provider gets from the router."""
+
+    name: str
+    """The instance's name in the config: two instances may share a kind."""
+    data_dir: Path
+    """A folder of its own for what must be kept."""
+    cache_dir: Path
+    """A folder of its own for what can be made again."""
+    publish: Callable[[Event], None]
+
+
+class Provider(Protocol):
+    """Somebody who can speak."""
+
+    def offers(self) -> Mapping[str, Capabilities]:
+        """Capabilities by upstream model id; the first is the default. Cheap: it is asked at start and on `OffersChanged`."""
+        ...
+
+    async def voices(self) -> Sequence[Voice]:
+        """The voices on offer; asked at start and on a timer, never for a request.
+
+        Raises:
+            ProviderError: they cannot be had now. What was known before stays.
+        """
+        ...
+
+    def synthesize(self, order: SpeechOrder, format: AudioFormat) -> AbstractAsyncContextManager[AudioStream]:
+        """Speak. Entering waits until the provider has accepted; leaving, at any moment, lets go of everything.
+
+        `format` is one of the model's `formats`, a `None` in it filled in or left as it was.
+
+        Raises:
+            ProviderError: on entering, or out of the stream's chunks.
+        """
+        ...
+
+    async def health(self) -> None:
+        """Return when a request would be accepted now, without speaking; else raise what a request would meet.
+
+        Raises:
+            ProviderError: as a request would meet it.
+        """
+        ...
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A kind of provider that can be configured: what the plugin hook returns."""
+
+    name: str
+    """The word for `kind:` in the YAML."""
+    settings: type[Any]
+    """A frozen msgspec struct that forbids unknown fields; its keys stand beside `kind` in the YAML."""
+    open: Callable[[Any, Host], AbstractAsyncContextManager[Provider]]
+    """`open(settings, host)`: heavy imports belong here."""
+    summary: str = ""
+    """One line for people: what it is and what it needs."""
+    requires: Mapping[str, str] = {}
+    """Modules that must be installed, each with the words that say how (`pip install …`)."""

@@ -1,0 +1,89 @@
+"""What happened: one record for each request, events for the rest, and those who listen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+Outcome = Literal["spoken", "refused", "failed", "broken", "abandoned"]
+"""`refused` by us before anyone was asked · `failed` before the first sound · `broken` after it · `abandoned` by the caller."""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One provider asked once. `result` is `spoken`, `abandoned`, or the `reason` of the error."""
+
+    provider: str
+    model: str
+    result: str
+    started_s: float
+    """Seconds after the request was opened."""
+    seconds: float
+
+
+class SpeechRecord(msgspec.Struct, kw_only=True):
+    """The account of one request. It fills up on the way and is published once, when all is over. No text is in it."""
+
+    request_id: str
+    shape: str
+    opened: float
+    """Monotonic seconds; the other times count from here."""
+    model: str = ""
+    """The public model's name, once it is known to be one of ours; never the caller's words."""
+    provider: str = ""
+    upstream_model: str = ""
+    voice: str = ""
+    """The logical voice's name, once it is known."""
+    language: str = ""
+    format: str = ""
+    characters: int = 0
+    caller: str = ""
+    clone: bool = False
+    attempts: list[Attempt] = []
+    fallback: str = "none"
+    first_audio_s: float | None = None
+    total_s: float = 0.0
+    audio_s: float | None = None
+    """Seconds of audio handed out; `None` where a compressed body passed through unread."""
+    audio_bytes: int = 0
+    outcome: Outcome = "failed"
+    reason: str = ""
+    status: int = 0
+    upstream_id: str | None = None
+
+
+class OffersChanged(msgspec.Struct, frozen=True):
+    """A provider can now do something else than before (an engine became ready)."""
+
+    provider: str
+
+
+class ProviderFailed(msgspec.Struct, frozen=True):
+    """A provider failed in an attempt; `bug` where it let an exception out that is not of the contract."""
+
+    provider: str
+    model: str
+    reason: str
+    bug: bool = False
+
+
+Event = OffersChanged | ProviderFailed
+
+
+class Observer(Protocol):
+    """Hears what happened. It must return quickly and may not raise; if it does, it is logged and nobody else suffers."""
+
+    def recorded(self, record: SpeechRecord) -> None: ...
+
+    def noticed(self, event: Event) -> None: ...
+
+
+class ObserverKind(msgspec.Struct, frozen=True):
+    """A kind of observer that can be configured: what the plugin hook returns."""
+
+    name: str
+    settings: type[Any]
+    open: Callable[[Any], AbstractAsyncContextManager[Observer]]
+    summary: str = ""
