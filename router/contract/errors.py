@@ -40,7 +40,9 @@ class CallerError(SpeechError):
 
     reason = "invalid_request"
 
-    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, param: str | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.param = param
 
@@ -48,7 +50,9 @@ class CallerError(SpeechError):
 class InvalidRequest(CallerError):
     """A field is missing, of the wrong type or out of range; `code` says which of them."""
 
-    def __init__(self, message: str, *, param: str | None = None, code: str = "invalid_parameter_value") -> None:
+    def __init__(
+        self, message: str, *, param: str | None = None, code: str = "invalid_parameter_value"
+    ) -> None:
         super().__init__(message, param=param)
         self.code = code
 
@@ -78,7 +82,9 @@ class BadClip(CallerError):
 
     reason = "bad_clip"
 
-    def __init__(self, message: str, *, param: str = "prompt_audio", code: str = "invalid_prompt_audio") -> None:
+    def __init__(
+        self, message: str, *, param: str = "prompt_audio", code: str = "invalid_prompt_audio"
+    ) -> None:
         super().__init__(message, param=param)
         self.code = code
 

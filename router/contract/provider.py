@@ -71,7 +71,9 @@ class Provider(Protocol):
         """
         ...
 
-    def synthesize(self, order: SpeechOrder, format: AudioFormat) -> AbstractAsyncContextManager[AudioStream]:
+    def synthesize(
+        self, order: SpeechOrder, format: AudioFormat
+    ) -> AbstractAsyncContextManager[AudioStream]:
         """Speak. Entering waits until the provider has accepted; leaving, at any moment, lets go of everything.
 
         `format` is one of the model's `formats`, a `None` in it filled in or left as it was.
