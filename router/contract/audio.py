@@ -8,7 +8,8 @@ from typing import Literal, get_args
 import msgspec
 
 Encoding = Literal["wav", "pcm", "mp3", "opus", "ogg", "aac", "flac"]
-"""`pcm` is headerless signed 16-bit little-endian, channels interleaved. `opus` and `ogg` are Opus in Ogg pages."""
+"""`pcm` is headerless signed 16-bit little-endian, channels interleaved. `opus` and `ogg` are Opus
+in Ogg pages."""
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
@@ -17,10 +18,11 @@ Container = Literal["wav", "mp3", "ogg", "flac", "aac", "m4a"]
 
 
 class AudioFormat(msgspec.Struct, frozen=True):
-    """An encoding with its sample rate in hertz and its channel count; `None` means «as the speaker has it».
+    """An encoding with its sample rate in hertz and its channel count; `None` means «as the speaker
+    has it».
 
-    Asked for, a `None` is freedom. Delivered, it means that nobody looked (a compressed body passed through).
-    A `pcm` that is delivered always states both: it has no header that could.
+    Asked for, a `None` is freedom. Delivered, it means that nobody looked (a compressed body passed
+    through). A `pcm` that is delivered always states both: it has no header that could.
     """
 
     encoding: Encoding
@@ -28,9 +30,11 @@ class AudioFormat(msgspec.Struct, frozen=True):
     channels: int | None = None
 
     def admits(self, other: AudioFormat) -> bool:
-        """Whether `other` is what this format asks for: same encoding, and equal wherever this one is not `None`.
+        """Whether `other` is what this format asks for: same encoding, and equal wherever this one
+        is not `None`.
 
-        Opus in Ogg answers a wish for `ogg`; an `ogg` of unknown codec does not answer a wish for `opus`.
+        Opus in Ogg answers a wish for `ogg`; an `ogg` of unknown codec does not answer a wish for
+        `opus`.
         """
         same = self.encoding == other.encoding or (self.encoding, other.encoding) == ("ogg", "opus")
         return (
@@ -48,8 +52,9 @@ class AudioFormat(msgspec.Struct, frozen=True):
 class AudioStream:
     """Speech on its way out of a provider, in exactly the format that was asked for.
 
-    `chunks` gives non-empty bytes, cut anywhere (also inside a sample). It may be iterated once. It holds nothing that
-    needs closing: leaving `Provider.synthesize` lets go of everything, at any moment.
+    `chunks` gives non-empty bytes, cut anywhere (also inside a sample). It may be iterated once. It
+    holds nothing that needs closing: leaving `Provider.synthesize` lets go of everything, at any
+    moment.
     """
 
     __slots__ = ("chunks", "format", "framed", "upstream_id", "voice")
@@ -66,7 +71,8 @@ class AudioStream:
         self.format = format
         self.chunks = chunks
         self.framed = framed
-        """False where the transport cannot tell a whole body from a cut one (no length, no chunks)."""
+        """False where the transport cannot tell a whole body from a cut one (no length, no
+        chunks)."""
         self.voice = voice
         """The voice that really speaks, where the provider chose it itself."""
         self.upstream_id = upstream_id
@@ -84,10 +90,12 @@ class Clip(msgspec.Struct, frozen=True):
 
 
 def container_of(head: bytes) -> Container | None:
-    """Tell a container by the magic bytes at the start of a file; 12 bytes are enough, `None` means unknown.
+    """Tell a container by the magic bytes at the start of a file; 12 bytes are enough, `None` means
+    unknown.
 
-    MPEG audio without an ID3 tag is told by its frame header: eleven sync bits, then a layer that is not reserved
-    (ISO/IEC 11172-3, 2.4.1.3). ADTS has the same sync and layer zero (ISO/IEC 13818-7, 6.2).
+    MPEG audio without an ID3 tag is told by its frame header: eleven sync bits, then a layer that
+    is not reserved (ISO/IEC 11172-3, 2.4.1.3). ADTS has the same sync and layer zero (ISO/IEC
+    13818-7, 6.2).
     """
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return "wav"

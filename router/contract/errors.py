@@ -2,15 +2,17 @@
 
     SpeechError
     ├── CallerError          the request cannot be served as it is: 4xx
-    │   ├── InvalidRequest · UnknownModel · UnknownVoice · UnsupportedFormat · InvalidSampleRate · InputTooLong
-    │   └── BadClip · Unauthenticated · Forbidden · OutOfCredit · RateLimited
+    │   ├── InvalidRequest · UnknownModel · UnknownVoice · UnsupportedFormat
+    │   ├── InvalidSampleRate · InputTooLong · BadClip
+    │   └── Unauthenticated · Forbidden · OutOfCredit · RateLimited
     ├── RouterError          the router itself cannot, now: 5xx
     │   └── Overloaded · Draining · NobodyCan · NobodySpoke · OutOfTime
     └── ProviderError        one provider failed; `remedy` says what to do next
-        └── Refused · Busy · NotReady · BadKey · NoCredit · Unreachable · TimedOut · Broken · NotSpeech
+        ├── Refused · Busy · NotReady · BadKey · NoCredit
+        └── Unreachable (Disconnected) · TimedOut · Broken · NotSpeech
 
-Messages are written for the caller: what is wrong and what is allowed. They never hold text, keys or bodies; only
-`Refused` carries an upstream's own words, cleaned and cut.
+Messages are written for the caller: what is wrong and what is allowed. They never hold text, keys
+or bodies; only `Refused` carries an upstream's own words, cleaned and cut.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class SpeechError(Exception):
         """Seconds after which the same request may succeed; `None`: nobody knows."""
 
 
-# ------------------------------------------------------------------------------------------------ the caller's
+# ---- the caller's
 
 
 class CallerError(SpeechError):
@@ -105,7 +107,7 @@ class RateLimited(CallerError):
     reason = "rate_limited"
 
 
-# ------------------------------------------------------------------------------------------------ the router's
+# ---- the router's
 
 
 class RouterError(SpeechError):
@@ -144,7 +146,7 @@ class OutOfTime(RouterError):
     reason = "out_of_time"
 
 
-# ------------------------------------------------------------------------------------------------ a provider's
+# ---- provider's
 
 
 class Remedy(enum.Enum):
@@ -201,7 +203,8 @@ class Unreachable(ProviderError):
 
 
 class Disconnected(Unreachable):
-    """A kept connection was closed as the request went out: it was most likely never read, so once more is right."""
+    """A kept connection was closed as the request went out: it was most likely never read, so once
+    more is right."""
 
     remedy = Remedy.AGAIN
 

@@ -1,6 +1,8 @@
-"""The questions that plugins answer. They are asked once, at start, and never on the path of a request.
+"""The questions that plugins answer. They are asked once, at start, and never on the path of a
+request.
 
-A plugin is a module named by an entry point in the group `tts_router`. It marks its answers with `hookimpl`:
+A plugin is a module named by an entry point in the group `tts_router`. It marks its answers with
+`hookimpl`:
 
     from router.contract.hookspecs import hookimpl
 
@@ -26,10 +28,10 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def tts_provider_kinds() -> Iterable[Kind]:  # type: ignore[empty-body]  # a specification has no body
+def tts_provider_kinds() -> Iterable[Kind]:  # type: ignore[empty-body]  # no body
     """The kinds of provider that this plugin brings."""
 
 
 @hookspec
-def tts_observer_kinds() -> Iterable[ObserverKind]:  # type: ignore[empty-body]  # a specification has no body
+def tts_observer_kinds() -> Iterable[ObserverKind]:  # type: ignore[empty-body]  # no body
     """The kinds of observer that this plugin brings."""

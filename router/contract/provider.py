@@ -1,9 +1,10 @@
 """What a provider promises, and what the router gives it.
 
-`router.testing.promises` checks the promises for any provider. They are: its import is light · unknown settings are
-refused · entering `synthesize` waits until the provider has accepted · audio is in the asked format · no empty speech ·
-leaving early lets go within a second · only errors of the contract come out · the event loop is never blocked longer
-than 50 ms · nothing is retried, counted or logged by it, and no text or key is in an error.
+`router.testing.promises` checks the promises for any provider. They are: its import is light ·
+unknown settings are refused · entering `synthesize` waits until the provider has accepted · audio
+is in the asked format · no empty speech · leaving early lets go within a second · only errors of
+the contract come out · the event loop is never blocked longer than 50 ms · nothing is retried,
+counted or logged by it, and no text or key is in an error.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Provider(Protocol):
     """Somebody who can speak."""
 
     def offers(self) -> Mapping[str, Capabilities]:
-        """Capabilities by upstream model id; the first is the default. Cheap: it is asked at start and on `OffersChanged`."""
+        """Capabilities by upstream model id; the first is the default. Cheap: it is asked at start
+        and on `OffersChanged`."""
         ...
 
     async def voices(self) -> Sequence[Voice]:
@@ -74,7 +76,8 @@ class Provider(Protocol):
     def synthesize(
         self, order: SpeechOrder, format: AudioFormat
     ) -> AbstractAsyncContextManager[AudioStream]:
-        """Speak. Entering waits until the provider has accepted; leaving, at any moment, lets go of everything.
+        """Speak. Entering waits until the provider has accepted; leaving, at any moment, lets go of
+        everything.
 
         `format` is one of the model's `formats`, a `None` in it filled in or left as it was.
 
@@ -84,7 +87,8 @@ class Provider(Protocol):
         ...
 
     async def health(self) -> None:
-        """Return when a request would be accepted now, without speaking; else raise what a request would meet.
+        """Return when a request would be accepted now, without speaking; else raise what a request
+        would meet.
 
         Raises:
             ProviderError: as a request would meet it.
@@ -98,7 +102,8 @@ class Kind(msgspec.Struct, frozen=True):
     name: str
     """The word for `kind:` in the YAML."""
     settings: type[Any]
-    """A frozen msgspec struct that forbids unknown fields; its keys stand beside `kind` in the YAML."""
+    """A frozen msgspec struct that forbids unknown fields; its keys stand beside `kind` in the
+    YAML."""
     open: Callable[[Any, Host], AbstractAsyncContextManager[Provider]]
     """`open(settings, host)`: heavy imports belong here."""
     summary: str = ""

@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 Outcome = Literal["spoken", "refused", "failed", "broken", "abandoned"]
-"""`refused` by us before anyone was asked · `failed` before the first sound · `broken` after it · `abandoned` by the caller."""
+"""`refused` by us before anyone was asked · `failed` before the first sound · `broken` after it ·
+`abandoned` by the caller."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -24,7 +25,8 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class SpeechRecord(msgspec.Struct, kw_only=True):
-    """The account of one request. It fills up on the way and is published once, when all is over. No text is in it."""
+    """The account of one request. It fills up on the way and is published once, when all is over.
+    No text is in it."""
 
     request_id: str
     shape: str
@@ -61,7 +63,8 @@ class OffersChanged(msgspec.Struct, frozen=True):
 
 
 class ProviderFailed(msgspec.Struct, frozen=True):
-    """A provider failed in an attempt; `bug` where it let an exception out that is not of the contract."""
+    """A provider failed in an attempt; `bug` where it let an exception out that is not of the
+    contract."""
 
     provider: str
     model: str
@@ -73,7 +76,8 @@ Event = OffersChanged | ProviderFailed
 
 
 class Observer(Protocol):
-    """Hears what happened. It must return quickly and may not raise; if it does, it is logged and nobody else suffers."""
+    """Hears what happened. It must return quickly and may not raise; if it does, it is logged and
+    nobody else suffers."""
 
     def recorded(self, record: SpeechRecord) -> None: ...
 

@@ -14,7 +14,8 @@ Priority = Literal["live", "batch"]
 
 
 class SpeechRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller wants, in the router's own words, whatever shape it came in. The text is in no repr."""
+    """What a caller wants, in the router's own words, whatever shape it came in. The text is in no
+    repr."""
 
     shape: str
     model: str
@@ -26,17 +27,20 @@ class SpeechRequest(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     pitch: float | None = None
     options: Mapping[str, Any] = {}
-    """What only some providers know: instructions, emotion, stability, similarity, style, seed, temperature, top_p, extra."""
+    """What only some providers know: instructions, emotion, stability, similarity, style, seed,
+    temperature, top_p, extra."""
     clip: Clip | None = None
     stream: bool | None = None
     """True and false are the caller's wish; `None` leaves it to the rule of the format."""
 
     def __repr__(self) -> str:
-        return f"SpeechRequest({self.shape}, model={self.model!r}, voice={self.voice!r}, {len(self.text)} characters)"
+        asked = f"model={self.model!r}, voice={self.voice!r}"
+        return f"SpeechRequest({self.shape}, {asked}, {len(self.text)} chars)"
 
 
 class VoiceChoice(msgspec.Struct, frozen=True):
-    """The voice of an order: the provider's own id of it, or `None` where the provider chooses by the traits."""
+    """The voice of an order: the provider's own id of it, or `None` where the provider chooses by
+    the traits."""
 
     id: str | None
     language: str | None = None
@@ -45,7 +49,8 @@ class VoiceChoice(msgspec.Struct, frozen=True):
 
 
 class SpeechOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What one provider is asked to speak: every name is already the provider's own. The text is in no repr."""
+    """What one provider is asked to speak: every name is already the provider's own. The text is in
+    no repr."""
 
     model: str
     text: str
@@ -63,7 +68,8 @@ class SpeechOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Headers of the trace context, to be sent upstream."""
 
     def __repr__(self) -> str:
-        return f"SpeechOrder({self.model!r}, voice={self.voice.id!r}, {self.language}, {len(self.text)} characters)"
+        voice = self.voice.id
+        return f"SpeechOrder({self.model!r}, {voice!r}, {self.language}, {len(self.text)} chars)"
 
 
 class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +81,8 @@ class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What one model of one provider can do. Data, known before any request, so that planning is pure."""
+    """What one model of one provider can do. Data, known before any request, so that planning is
+    pure."""
 
     formats: tuple[AudioFormat, ...]
     """What it can deliver, each with its rate and channels where they are known."""
@@ -86,7 +93,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     languages: frozenset[str] | None = None
     """Primary subtags it speaks; `None`: it does not say, so it is asked."""
     unreadable: Mapping[str, frozenset[str]] = {}
-    """Scripts it cannot read in a language it speaks: `{"ja": {"Han"}}`. Script names as in `routing.language`."""
+    """Scripts it cannot read in a language it speaks: `{"ja": {"Han"}}`. Script names as in
+    `routing.language`."""
     speed: tuple[float, float] | None = None
     """Lowest and highest factor it honours itself; `None`: it cannot change its speed."""
     pitch: tuple[float, float] | None = None
