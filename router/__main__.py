@@ -1,0 +1,5 @@
+"""`python -m router` is `tts-router`."""
+
+from router.cli import main
+
+main()

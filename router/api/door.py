@@ -1,0 +1,189 @@
+"""Opens the record of every request, lets it through to the Speaker, and publishes it once."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+from urllib.parse import quote
+
+from litestar.types import ASGIApp
+
+from router.api import body as bodies
+from router.api import shapes
+from router.api.body import ApiRequest
+from router.api.errors import answer, told
+from router.api.fields import Asked
+from router.api.response import Headers, SpeechResponse
+from router.api.shapes import Endpoint
+from router.contract.caller import Caller
+from router.contract.errors import SpeechError
+from router.contract.provider import Secret
+from router.contract.record import SpeechRecord
+from router.dispatch.speaker import Speaker
+from router.dispatch.speech import Speech
+from router.settings.structs import Family, Settings
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+class Door:
+    """Where requests for speech come in."""
+
+    def __init__(self, settings: Settings, speaker: Speaker) -> None:
+        self.settings = settings
+        self.speaker = speaker
+        self._trusted = [
+            ipaddress.ip_network(network, strict=False)
+            for network in settings.server.trusted_proxies
+        ]
+
+    async def speak(self, request: ApiRequest, endpoint: Endpoint) -> ASGIApp:
+        """Answer a request for speech that came to this endpoint."""
+        record = self.opened(request, "nanogpt" if endpoint == "nanogpt" else "openai")
+        try:
+            caller = await self.caller(request)
+            body = await bodies.read(request)
+            shape = shapes.family(endpoint, body, self.speaker.catalogue)
+            record.shape, record.caller = shape, caller.id
+            asked = self.normalised(endpoint, shape, body, request)
+        except BaseException as error:
+            self.closed(record, error)
+            if isinstance(error, SpeechError):
+                return answer(error, _family(record), record.request_id)
+            raise
+        return self.answering(asked, caller, record)
+
+    def normalised(
+        self, endpoint: Endpoint, shape: Family, body: bodies.Body, request: ApiRequest
+    ) -> Asked:
+        """The body in the router's words. Raises CallerError."""
+        return shapes.normalised(
+            endpoint,
+            shape,
+            body,
+            accept=request.headers.get("accept"),
+            catalogue=self.speaker.catalogue,
+            strict=shape in self.settings.server.strict,
+        )
+
+    def answering(self, asked: Asked, caller: Caller, record: SpeechRecord) -> ASGIApp:
+        """The answer to a request that has been understood."""
+        return SpeechResponse(
+            self._journey(asked, caller, record),
+            lambda speech: head(speech, asked.content_type, record.request_id),
+            lambda error: answer(error, asked.shape, record.request_id),
+            self.settings.timeouts.slow_reader_s,
+        )
+
+    @asynccontextmanager
+    async def _journey(
+        self, asked: Asked, caller: Caller, record: SpeechRecord
+    ) -> AsyncIterator[Speech]:
+        try:
+            async with self.speaker.speak(asked.request, caller, record) as speech:
+                record.status = 200
+                yield speech
+        except BaseException as error:
+            self.closed(record, error)
+            raise
+        self.closed(record, None)
+
+    def opened(self, request: ApiRequest, shape: Family) -> SpeechRecord:
+        """A record for this request, under its own id or one that we make."""
+        return SpeechRecord(
+            request_id=request_id(request),
+            shape=shape,
+            opened=asyncio.get_running_loop().time(),
+        )
+
+    def closed(self, record: SpeechRecord, error: BaseException | None) -> None:
+        """Publish the record: once, whatever happened."""
+        record.total_s = asyncio.get_running_loop().time() - record.opened
+        if record.status == 0:
+            self._unanswered(record, error)
+        self.speaker.observers.recorded(record)
+
+    def _unanswered(self, record: SpeechRecord, error: BaseException | None) -> None:
+        if isinstance(error, Exception):
+            record.status = told(error, _family(record)).status
+            if not record.reason:
+                known = isinstance(error, SpeechError)
+                record.outcome = "refused" if known else "failed"
+                record.reason = getattr(error, "reason", type(error).__name__)
+        else:
+            record.outcome, record.status = "abandoned", 499
+
+    async def caller(self, request: ApiRequest) -> Caller:
+        """Who is calling. Raises Unauthenticated or RateLimited."""
+        return await self.speaker.gate.identify(credential(request), self.address(request))
+
+    def address(self, request: ApiRequest) -> str:
+        """The caller's IP address; behind a trusted proxy, the one that it names."""
+        peer = request.client.host if request.client else ""
+        hops = request.headers.get("x-forwarded-for", "").split(",") if self._trusted else []
+        for hop in reversed(hops):
+            if not self._is_trusted(peer):
+                break
+            peer = hop.strip() or peer
+        return peer
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._trusted)
+
+
+def credential(request: ApiRequest) -> Secret | None:
+    """The key of a request: `Authorization: Bearer`, else `X-API-Key`; an empty one is none."""
+    scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
+    key = token if scheme.lower() == "bearer" else ""
+    key = key.strip() or request.headers.get("x-api-key", "").strip()
+    return Secret(key) if key else None
+
+
+def request_id(request: ApiRequest) -> str:
+    """The caller's own `X-Request-ID` where it is harmless, else a new one."""
+    given = request.headers.get("x-request-id", "").strip()
+    return given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+
+
+def head(speech: Speech, content_type: str, request_id: str) -> Headers:
+    """The headers of an answer: its type, and the route that it took."""
+    headers = [
+        (b"content-type", content_type.encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", request_id.encode()),
+        (b"x-tts-provider", _ascii(speech.provider)),
+        (b"x-tts-model", _ascii(speech.upstream_model)),
+        (b"x-tts-voice", _ascii(speech.voice)),
+        (b"x-tts-fallback", _ascii(speech.fallback)),
+        (b"x-tts-characters", str(speech.characters).encode()),
+        (b"x-tts-ignored", _ascii(", ".join(speech.ignored) or "none")),
+    ]
+    if speech.format.sample_rate is not None:
+        headers.append((b"x-audio-sample-rate", str(speech.format.sample_rate).encode()))
+    if speech.format.channels is not None:
+        headers.append((b"x-audio-channels", str(speech.format.channels).encode()))
+    if speech.length is not None:
+        headers.append((b"content-length", str(speech.length).encode()))
+    else:
+        headers.append((b"x-accel-buffering", b"no"))
+    return headers
+
+
+def _ascii(value: str) -> bytes:
+    """A header's value: what is not printable ASCII is percent-encoded."""
+    if value.isascii() and value.isprintable():
+        return value.encode()
+    return quote(value, safe=" ,=/:;+()").encode()
+
+
+def _family(record: SpeechRecord) -> Family:
+    return cast("Family", record.shape)

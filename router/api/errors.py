@@ -1,0 +1,156 @@
+"""From the error tree to a status and a body in the caller's own envelope."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+from litestar.types import ASGIApp
+
+from router.api.response import Headers, plain
+from router.contract import errors as tree
+from router.contract.errors import CallerError, SpeechError
+from router.settings.structs import Family
+
+
+class BodyTooLarge(CallerError):
+    """The request's body is over the limit: 413."""
+
+    reason = "body_too_large"
+
+
+class UnsupportedMedia(CallerError):
+    """The body is of a type, or in an encoding, that is not read here: 415."""
+
+    reason = "unsupported_media"
+
+
+class NoSuchPath(CallerError):
+    reason = "no_such_path"
+
+
+class WrongMethod(CallerError):
+    reason = "wrong_method"
+
+
+class Told(NamedTuple):
+    """How an error is told: HTTP status, the envelope's `type` and `code`."""
+
+    status: int
+    type: str
+    code: str | None
+
+
+_INVALID = "invalid_request_error"
+
+# The table of failures. What a shape tells in another way stands below.
+_TOLD: Mapping[type[SpeechError], Told] = {
+    tree.InvalidRequest: Told(400, _INVALID, None),
+    tree.UnknownModel: Told(404, _INVALID, "model_not_found"),
+    tree.UnknownVoice: Told(400, _INVALID, "invalid_voice"),
+    tree.UnsupportedFormat: Told(400, _INVALID, "unsupported_format"),
+    tree.InvalidSampleRate: Told(400, _INVALID, "invalid_sample_rate"),
+    tree.InputTooLong: Told(400, _INVALID, "input_too_long"),
+    tree.BadClip: Told(400, _INVALID, None),
+    tree.Unauthenticated: Told(401, "authentication_error", "invalid_api_key"),
+    tree.Forbidden: Told(403, "permission_denied_error", "forbidden"),
+    tree.OutOfCredit: Told(402, "insufficient_credits", "insufficient_credits"),
+    tree.RateLimited: Told(429, "rate_limit_error", "rate_limit_exceeded"),
+    BodyTooLarge: Told(413, _INVALID, "body_too_large"),
+    UnsupportedMedia: Told(415, _INVALID, "unsupported_media_type"),
+    NoSuchPath: Told(404, _INVALID, "not_found"),
+    WrongMethod: Told(405, _INVALID, "method_not_allowed"),
+    tree.Overloaded: Told(503, "service_unavailable", "overloaded"),
+    tree.Draining: Told(503, "service_unavailable", "draining"),
+    tree.NobodyCan: Told(503, "service_unavailable", "no_provider"),
+    tree.NobodySpoke: Told(502, "server_error", "upstream_error"),
+    tree.OutOfTime: Told(504, "server_error", "upstream_timeout"),
+    tree.ProviderError: Told(502, "server_error", "upstream_error"),
+}
+_BUG = Told(500, "server_error", "internal_error")
+
+_TOLD_BY: Mapping[Family, Mapping[type[SpeechError], Told]] = {
+    "leaper": {},
+    "openai": {
+        tree.InputTooLong: Told(400, _INVALID, "string_above_max_length"),
+        tree.Unauthenticated: Told(401, _INVALID, "invalid_api_key"),
+        tree.OutOfCredit: Told(429, "insufficient_quota", "insufficient_quota"),
+    },
+    # NanoGPT's page lists six specific names as error types; they stand in `type` and in `code`.
+    "nanogpt": {
+        tree.UnknownModel: Told(400, "invalid_model", "invalid_model"),
+        tree.UnknownVoice: Told(400, "invalid_voice", "invalid_voice"),
+        tree.UnsupportedFormat: Told(400, "unsupported_format", "unsupported_format"),
+        tree.InvalidSampleRate: Told(400, "invalid_sample_rate", "invalid_sample_rate"),
+        tree.InputTooLong: Told(400, "input_too_long", "input_too_long"),
+        tree.RateLimited: Told(429, "rate_limit_exceeded", "rate_limit_exceeded"),
+    },
+}
+
+# Asking again cannot help, though the status alone would make an SDK try.
+_NO_RETRY = (tree.OutOfCredit, tree.NobodyCan)
+
+
+def told(error: Exception, shape: Family) -> Told:
+    """How this shape tells this error."""
+    for class_ in type(error).__mro__:
+        for table in (_TOLD_BY[shape], _TOLD):
+            if class_ in table:
+                found = table[class_]
+                return found._replace(code=found.code or getattr(error, "code", None))
+    return _BUG
+
+
+class Detail(msgspec.Struct):
+    """The envelope that LEAPERone, NanoGPT and OpenAI share."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Envelope(msgspec.Struct):
+    """The body of every refusal."""
+
+    error: Detail
+
+
+class Refusal(NamedTuple):
+    """The whole HTTP answer to an error."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def refusal(error: Exception, shape: Family, request_id: str, extra: Headers = ()) -> Refusal:
+    """What is answered to an error; what is not of the tree is told as a plain 500."""
+    how = told(error, shape)
+    message = error.message if isinstance(error, SpeechError) else "Something failed in the router."
+    param = _named(getattr(error, "param", None), shape)
+    body = msgspec.json.encode(Envelope(Detail(message, how.type, param, how.code)))
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"x-request-id", request_id.encode()),
+        (b"cache-control", b"no-store"),
+        *extra,
+    ]
+    wait = getattr(error, "retry_after", None)
+    if how.status in (429, 503) and wait is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(wait))).encode()))
+    if isinstance(error, _NO_RETRY):
+        headers.append((b"x-should-retry", b"false"))
+    return Refusal(how.status, headers, body)
+
+
+def answer(error: Exception, shape: Family, request_id: str) -> ASGIApp:
+    """The same as an ASGI application."""
+    return plain(*refusal(error, shape, request_id))
+
+
+def _named(param: str | None, shape: Family) -> str | None:
+    """The field as this shape calls it."""
+    return "format" if param == "response_format" and shape == "nanogpt" else param

@@ -1,0 +1,106 @@
+"""Keeps web pages out: only known hosts and origins are answered; HEAD is a GET without a body."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from urllib.parse import urlsplit
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from router.api.errors import answer
+from router.api.response import header
+from router.contract.errors import Forbidden
+from router.settings.structs import Family, Server
+
+_LOOPBACK_NAMES = {"localhost", "ip6-localhost"}
+
+
+class Guard:
+    """Wraps the application. Without keys, a page that a user visits must not spend their money.
+
+    A foreign page names its own origin (`Origin`), or rebinds a name of its own to this address
+    (`Host`): both are refused with 403.
+    """
+
+    def __init__(self, app: ASGIApp, server: Server) -> None:
+        self._app = app
+        self._origins = {origin.rstrip("/").lower() for origin in server.origins}
+        self._hosts = {host.lower() for host in server.hosts}
+        if server.public_url:
+            public = urlsplit(server.public_url)
+            self._hosts.add((public.hostname or "").lower())
+            self._origins.add(f"{public.scheme}://{public.netloc}".lower())
+        if server.open:
+            self._hosts.add(socket.gethostname().lower())
+        self._addresses = server.open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        http = scope
+        if refusal := self._refusal(http):
+            await refusal(http, receive, send)
+            return
+        if http["method"] == "HEAD":  # the server drops the body: its own scope still says HEAD
+            http = {**http, "method": "GET"}
+        await self._app(http, receive, send)
+
+    def _refusal(self, scope: HTTPScope) -> ASGIApp | None:
+        host = header(scope, b"host") or ""
+        if not self._knows_host(host):
+            return _forbidden(scope, "This Host is not answered. Add it to server.hosts.")
+        origin = header(scope, b"origin")
+        if origin is not None and not self.knows_origin(origin):
+            return _forbidden(scope, "This Origin may not call. Add it to server.origins.")
+        return None
+
+    def _knows_host(self, host: str) -> bool:
+        name = _hostname(host)
+        return name is not None and (
+            is_loopback(name) or name in self._hosts or (self._addresses and _is_address(name))
+        )
+
+    def knows_origin(self, origin: str) -> bool:
+        """Whether a page of this origin may call."""
+        if origin.lower() in self._origins:
+            return True
+        parts = urlsplit(origin)
+        name = _hostname(parts.netloc)
+        return parts.scheme in ("http", "https") and name is not None and is_loopback(name)
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if name in _LOOPBACK_NAMES or name.endswith(".localhost"):
+        return True
+    return _is_address(name) and ipaddress.ip_address(name).is_loopback
+
+
+def family_of(path: str) -> Family:
+    """The envelope for a path that has no handler to choose it."""
+    is_nano = path.removeprefix("/api").removeprefix("/v1").rstrip("/") == "/speech"
+    return "nanogpt" if is_nano else "openai"
+
+
+def _forbidden(scope: HTTPScope, message: str) -> ASGIApp:
+    return answer(Forbidden(message), family_of(scope["path"]), os.urandom(16).hex())
+
+
+def _hostname(authority: str) -> str | None:
+    """The name or address of `host:port`, without brackets and a final dot; `None`: malformed."""
+    try:
+        return (urlsplit(f"//{authority}").hostname or "").rstrip(".") or None
+    except ValueError:
+        return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

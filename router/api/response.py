@@ -1,0 +1,143 @@
+"""Sends a journey: enters it with the caller's hang-up already watched, and leaves it before
+returning."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from router.contract.errors import SpeechError
+from router.dispatch.speech import Speech
+
+_log = structlog.get_logger(__name__)
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_YIELD_EVERY_S = 0.002
+"""`send` to a caller who is gone returns at once and never yields: without this, nobody would
+notice."""
+_SLICE = 262_144
+"""Bytes given to `send` at once: a reader who takes none of them for a while is too slow."""
+
+
+class SpeechResponse:
+    """An ASGI application for one answer.
+
+    Before the status line an error becomes `refuse(error)`. After it, speech that breaks off ends
+    without its last chunk, so that no client can take it for whole.
+    """
+
+    def __init__(
+        self,
+        journey: AbstractAsyncContextManager[Speech],
+        head: Callable[[Speech], Headers],
+        refuse: Callable[[Exception], ASGIApp],
+        slow_reader_s: float,
+    ) -> None:
+        self._journey = journey
+        self._head = head
+        self._refuse = refuse
+        self._slow_reader_s = slow_reader_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = asyncio.timeout(None)
+        """Expires when the caller has hung up or does not read: that cancels everything below."""
+        reader = _Reader(send, caller, self._slow_reader_s)
+        try:
+            async with caller:
+                watcher = asyncio.create_task(_watch(receive, caller), name="hang-up")
+                try:
+                    async with self._journey as speech:
+                        await reader.start(self._head(speech))
+                        async for chunk in speech.chunks():
+                            await reader.take(chunk)
+                    await reader.end()
+                finally:
+                    reader.close()
+                    watcher.cancel()
+                    await asyncio.gather(watcher, return_exceptions=True)
+        except TimeoutError as error:
+            if not caller.expired():
+                await self._failed(error, reader, scope, receive, send)
+        except Exception as error:  # every failure has its answer, or breaks off the one under way
+            await self._failed(error, reader, scope, receive, send)
+
+    async def _failed(
+        self, error: Exception, reader: _Reader, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if not isinstance(error, SpeechError):
+            _log.exception("a request failed unexpectedly", error=type(error).__name__)
+        if not reader.started:
+            await self._refuse(error)(scope, receive, send)
+
+
+class _Reader:
+    """The caller as somebody who takes bytes, or does not."""
+
+    def __init__(self, send: Send, caller: asyncio.Timeout, slow_reader_s: float) -> None:
+        self.started = False
+        self._send = send
+        self._caller = caller
+        self._limit_s = slow_reader_s
+        self._loop = asyncio.get_running_loop()
+        self._sending_since: float | None = None
+        self._yielded = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self, headers: Headers) -> None:
+        self.started = True
+        self._timer = self._loop.call_later(self._limit_s, self._check)
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def take(self, chunk: bytes) -> None:
+        for at in range(0, len(chunk), _SLICE):
+            body = chunk if len(chunk) <= _SLICE else chunk[at : at + _SLICE]
+            self._sending_since = self._loop.time()
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            self._sending_since = None
+            if self._loop.time() - self._yielded > _YIELD_EVERY_S:
+                await asyncio.sleep(0)
+                self._yielded = self._loop.time()
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _check(self) -> None:
+        now = self._loop.time()
+        waits = now - self._sending_since if self._sending_since is not None else 0.0
+        if waits >= self._limit_s:
+            self._caller.reschedule(now)
+        else:
+            self._timer = self._loop.call_later(self._limit_s - waits, self._check)
+
+
+async def _watch(receive: Receive, caller: asyncio.Timeout) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    caller.reschedule(asyncio.get_running_loop().time())
+
+
+def plain(status: int, headers: Headers, body: bytes) -> ASGIApp:
+    """A whole answer that is already known."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        head = [*headers, (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return answer
+
+
+def header(scope: HTTPScope, name: bytes) -> str | None:
+    """A request header's last value, trimmed; `None` when it is absent or empty."""
+    values = [value for key, value in scope["headers"] if key == name]
+    return values[-1].decode("latin-1").strip() or None if values else None

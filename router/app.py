@@ -1,0 +1,152 @@
+"""Puts everything together; the only module that knows everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.enums import MediaType
+from litestar.exceptions import HTTPException
+
+from router import registry
+from router.api import guard as guards
+from router.api import schema
+from router.api.catalogue import CatalogueController
+from router.api.door import Door, request_id
+from router.api.errors import BodyTooLarge, NoSuchPath, WrongMethod, refusal
+from router.api.operations import OperationsController
+from router.api.response import Headers
+from router.api.samples import Samples, SamplesController
+from router.api.speech import SpeechController
+from router.contract.caller import OpenGate
+from router.contract.errors import InvalidRequest, SpeechError
+from router.dispatch.observers import Observers
+from router.dispatch.roster import Roster
+from router.dispatch.speaker import Speaker
+from router.registry import Kinds
+from router.routing import latin
+from router.settings.structs import Settings
+from router.telemetry.journal import Journal
+
+_log = structlog.get_logger(__name__)
+
+AnyRequest = Request[Any, Any, State]
+
+EXPOSED = (
+    *("X-Request-ID", "Retry-After", "X-Audio-Sample-Rate", "X-Audio-Channels"),
+    *("X-TTS-Provider", "X-TTS-Model", "X-TTS-Voice", "X-TTS-Fallback"),
+    *("X-TTS-Characters", "X-TTS-Ignored"),
+)
+
+
+@asynccontextmanager
+async def speaking(settings: Settings, kinds: Kinds) -> AsyncIterator[Speaker]:
+    """Everything that can speak, open while the block lasts; `say` needs no more than this."""
+    observers = Observers()
+    async with registry.opened(settings, kinds, observers.noticed) as parts:
+        roster = Roster(settings, parts.providers, parts.failed)
+        observers.join(roster)
+        observers.join(Journal())
+        async with roster.kept_fresh():
+            guess = await asyncio.to_thread(latin.load)
+            yield Speaker(settings, roster, OpenGate(), observers, guess)
+
+
+def create_app(
+    settings: Settings,
+    kinds: Kinds,
+    *,
+    started: Callable[[Speaker], None] = lambda _: None,
+) -> Litestar:
+    """The server as an ASGI application; `started` is called once everybody is open."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with speaking(settings, kinds) as speaker:
+            app.state.door = Door(settings, speaker)
+            app.state.samples = Samples(app.state.door)
+            started(speaker)
+            yield
+
+    app = Litestar(
+        route_handlers=[
+            SpeechController,
+            CatalogueController,
+            SamplesController,
+            OperationsController,
+        ],
+        dependencies={
+            "door": Provide(_door, sync_to_thread=False),
+            "samples": Provide(_samples, sync_to_thread=False),
+        },
+        exception_handlers={
+            SpeechError: _refused,
+            HTTPException: _refused_by_litestar,
+            Exception: _refused,
+        },
+        cors_config=_cors(settings),
+        lifespan=[lifespan],
+        logging_config=None,
+        openapi_config=schema.config(),
+    )
+    app.asgi_handler = guards.Guard(app.asgi_handler, settings.server)
+    return app
+
+
+def _door(state: State) -> Door:
+    door: Door = state.door
+    return door
+
+
+def _samples(state: State) -> Samples:
+    samples: Samples = state.samples
+    return samples
+
+
+def _cors(settings: Settings) -> CORSConfig:
+    """Pages of this machine, and those that the config lists; never with credentials."""
+    return CORSConfig(
+        allow_origins=list(settings.server.origins),
+        allow_origin_regex=r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.\d+){3}|\[::1\])(:\d+)?",
+        allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
+        allow_headers=["*"],
+        expose_headers=list(EXPOSED),
+        allow_credentials=False,
+        max_age=600,
+    )
+
+
+def _refused(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """An error outside a speech, in the envelope that its path suggests."""
+    return _told(request, error, ())
+
+
+def _refused_by_litestar(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    """What Litestar itself refuses, in the caller's envelope."""
+    extra = [(k.lower().encode(), v.encode()) for k, v in (error.headers or {}).items()]
+    said: Exception = error
+    if error.status_code == 404:
+        said = NoSuchPath(f"There is nothing at this path for {request.method}.")
+    elif error.status_code == 405:
+        said = WrongMethod("This path takes another method; see the Allow header.")
+    elif error.status_code == 413:
+        said = BodyTooLarge("The body is too large.")
+    elif 400 <= error.status_code < 500:
+        said = InvalidRequest("The request is malformed.", code="invalid_request")
+    return _told(request, said, extra)
+
+
+def _told(request: AnyRequest, error: Exception, extra: Headers) -> Response[bytes]:
+    if not isinstance(error, SpeechError):
+        _log.error("a request failed unexpectedly", exc_info=error)
+    shape = guards.family_of(request.url.path)
+    status, headers, body = refusal(error, shape, request_id(request), extra)
+    names = {name.decode(): value.decode("latin-1") for name, value in headers}
+    return Response(body, status_code=status, headers=names, media_type=MediaType.JSON)

@@ -1,0 +1,131 @@
+"""`tts-router serve`: the server in the foreground, until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import click
+import msgspec
+import uvicorn
+
+from router.api.guard import is_loopback
+from router.api.operations import readiness
+from router.app import create_app
+from router.cli.config import config_option, loaded
+from router.dispatch.speaker import Speaker
+from router.settings.structs import Settings
+from router.telemetry import logs
+
+_TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+_BACKLOG = 2048
+
+
+@click.command()
+@config_option
+@click.option("--host", help="Listen here instead of server.host.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Listen here instead of server.port.")
+@click.option("--log", type=click.Choice(["auto", "console", "json"]), default="auto")
+def serve(config: str | None, host: str | None, port: int | None, log: str) -> None:
+    """Serve speech over HTTP."""
+    logs.set_up(json=log == "json" or (log == "auto" and not sys.stderr.isatty()))
+    settings, kinds = loaded(config)
+    settings = _at(settings, host, port)
+    listener = _listener(settings)
+    address = _address(listener)
+    app = create_app(settings, kinds, started=lambda speaker: _tell(speaker, settings, address))
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=int(settings.timeouts.drain_s) or 1,
+            lifespan="on",
+        )
+    )
+    with contextlib.closing(listener):
+        server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(3)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, whose end by SIGTERM or Ctrl-C is a clean one: status 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        handlers = {number: signal.getsignal(number) for number in uvicorn.server.HANDLED_SIGNALS}
+        for number in handlers:
+            signal.signal(number, self.handle_exit)
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def _at(settings: Settings, host: str | None, port: int | None) -> Settings:
+    """The settings with the command line's address; without keys that must be this machine."""
+    server = msgspec.structs.replace(
+        settings.server,
+        host=host or settings.server.host,
+        port=settings.server.port if port is None else port,
+    )
+    if not server.open and not _binds_loopback(server.host):
+        raise click.ClickException(
+            f"{server.host} is reachable from other machines, and there are no keys. "
+            "Listen on 127.0.0.1, or set server.open: true in the config if you mean it."
+        )
+    return msgspec.structs.replace(settings, server=server)
+
+
+def _binds_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    return is_loopback(host.lower())
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """A socket of our own: a reader who stalls keeps his socket otherwise, long after we gave
+    up."""
+    host, port = settings.server.host.strip("[]"), settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if _TCP_USER_TIMEOUT is not None:  # inherited by every connection it accepts
+            wait_ms = int(settings.timeouts.slow_reader_s * 1000)
+            listener.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, wait_ms)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        what = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        raise click.ClickException(f"{what}. Is it running already? Try --port.") from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _tell(speaker: Speaker, settings: Settings, address: str) -> None:
+    """Say in plain words what is served, by whom, and what would make it better."""
+    state = readiness(speaker)
+    lines = [f"tts-router serves {address}/v1 (config: {settings.source})"]
+    for name, model in state.models.items():
+        who = ", then ".join(model.speaks) if model.ready else "nobody"
+        lines.append(f"  {name}: {who}")
+    for name, provider in state.providers.items():
+        if provider.state == "off":
+            lines.append(f"  {name} is off: {provider.reason}")
+    click.echo("\n".join(lines), err=True)

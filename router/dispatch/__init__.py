@@ -1,0 +1,1 @@
+"""Make them speak: the only room with time in it. Read `speaker` first."""

@@ -1,0 +1,263 @@
+"""One provider, asked once: from its slot to its first sound, and then to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import TracebackType
+
+import structlog
+
+from router.audio import pcm
+from router.audio.encode import exact
+from router.audio.pipeline import DECODES, Pipeline
+from router.contract.audio import AudioFormat, AudioStream
+from router.contract.errors import Broken, Busy, NotSpeech, ProviderError, TimedOut
+from router.contract.provider import Provider
+from router.contract.speech import SpeechOrder
+from router.dispatch.limits import Full, Hold, Places
+from router.dispatch.speech import RunAhead
+from router.routing.plan import Candidate
+from router.settings.structs import Timeouts
+
+_log = structlog.get_logger(__name__)
+
+LEAVE_S = 5.0
+"""How long a provider may take to let go before we stop waiting: it promises one second."""
+HOP_BYTES = 131_072
+"""From here on a chunk is worth the 90 us of a thread (a third of a millisecond of conversion)."""
+
+
+class Sounding:
+    """A provider that has begun to sound. Closing it, at any moment, lets go of everything."""
+
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        stream: AudioStream,
+        body: AsyncIterator[bytes],
+        pipeline: Pipeline,
+    ) -> None:
+        self._stack = stack
+        self._pipeline = pipeline
+        self.stream = stream
+        self.body = body
+        self.length: int | None = None
+
+    @property
+    def format(self) -> AudioFormat:
+        return self._pipeline.format
+
+    @property
+    def seconds(self) -> float | None:
+        return self._pipeline.seconds
+
+    async def aclose(self) -> None:
+        await self._stack.aclose()
+
+
+class Attempt:
+    """What is needed to ask one candidate once."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        provider: Provider,
+        slots: Places,
+        timeouts: Timeouts,
+    ) -> None:
+        self._candidate = candidate
+        self._provider = provider
+        self._slots = slots
+        self._timeouts = timeouts
+        self._ends_at = asyncio.get_running_loop().time() + timeouts.total_s
+
+    async def begin(
+        self, order: SpeechOrder, *, patience_s: float, first_by: float, whole_bytes: int
+    ) -> Sounding:
+        """Ask, and wait for the first sound; with `whole_bytes`, for all of up to so many bytes.
+
+        `first_by` is loop time. Nothing is held when this raises.
+
+        Raises:
+            ProviderError: whatever went wrong; what is not of the contract counts as `Broken`.
+        """
+        try:
+            async with AsyncExitStack() as stack:
+                sounding = await self._begin(stack, order, patience_s, first_by, whole_bytes)
+                sounding._stack = stack.pop_all()  # noqa: SLF001  # handing over, in one place
+                return sounding
+        except ProviderError:
+            raise
+        except Exception as error:
+            raise self._bug(error) from error
+
+    async def _begin(
+        self,
+        stack: AsyncExitStack,
+        order: SpeechOrder,
+        patience_s: float,
+        first_by: float,
+        whole_bytes: int,
+    ) -> Sounding:
+        hold = await self._slot(patience_s)
+        stack.callback(hold.release)
+        pipeline = Pipeline(self._candidate.output)
+        native = self._candidate.native
+        if native.encoding in DECODES and not pcm.is_loaded() and native != pipeline.format:
+            await asyncio.to_thread(pcm.preload)
+        async with _within(first_by, "it was silent until its time for the first sound was over"):
+            entering = _Leaving(self._provider.synthesize(order, native), self._candidate.provider)
+            stream = await stack.enter_async_context(entering)
+            if not native.admits(stream.format):
+                raise NotSpeech(f"it was asked for {native} and gives {stream.format}")
+            pipeline.begin(stream.format)
+            source = aiter(stream.chunks)
+            head, ended = await self._first_sound(source, pipeline)
+        if ended:
+            hold.release()
+            body: AsyncIterator[bytes] = _one(head)
+        else:
+            body = self._rest(source, pipeline, head, hold)
+        sounding = Sounding(stack, stream, body, pipeline)
+        if whole_bytes:
+            await self._collect(sounding, whole_bytes)
+        if sounding.length is None and not ended:
+            ahead = RunAhead(sounding.body)
+            stack.push_async_callback(ahead.stop)
+            sounding.body = ahead
+        return sounding
+
+    async def _slot(self, patience_s: float) -> Hold:
+        try:
+            return await self._slots.take(patience_s)
+        except Full:
+            raise Busy("all its slots are in use", retry_after=1) from None
+
+    async def _first_sound(
+        self, source: AsyncIterator[bytes], pipeline: Pipeline
+    ) -> tuple[bytes, bool]:
+        """Converted bytes up to and with the first sound, and whether that was all there is."""
+        head = b""
+        while not pipeline.sounded:
+            try:
+                chunk = await anext(source)
+            except StopAsyncIteration:
+                head += pipeline.end()
+                if not pipeline.sounded:
+                    raise NotSpeech("it ended without a sound") from None
+                return head + pipeline.finish(), True
+            head += await _fed(pipeline, chunk)
+        return head, False
+
+    async def _rest(
+        self, source: AsyncIterator[bytes], pipeline: Pipeline, head: bytes, hold: Hold
+    ) -> AsyncIterator[bytes]:
+        """The body from the first sound on. Raises only ProviderError."""
+        yield head
+        loop = asyncio.get_running_loop()
+        while True:
+            by = min(loop.time() + self._timeouts.stall_s, self._ends_at)
+            try:
+                async with _within(by, "it fell silent in mid-speech"):
+                    chunk = await anext(source)
+            except StopAsyncIteration:
+                break
+            except ProviderError:
+                raise
+            except Exception as error:
+                raise self._bug(error) from error
+            if out := await _fed(pipeline, chunk):
+                yield out
+        hold.release()
+        if tail := pipeline.end() + pipeline.finish():
+            yield tail
+
+    async def _collect(self, sounding: Sounding, most: int) -> None:
+        """Hold the whole body, unless it grows beyond `most` bytes: then it streams on from
+        there."""
+        body = bytearray()
+        async for chunk in sounding.body:
+            body += chunk
+            if len(body) > most:
+                sounding.body = _chain(bytes(body), sounding.body)
+                return
+        exact(body, sounding.format)
+        sounding.length = len(body)
+        sounding.body = _one(bytes(body))
+
+    def _bug(self, error: Exception) -> Broken:
+        """An exception that no provider should let out: told with its place, never with its
+        words."""
+        name = self._candidate.provider
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("a provider has a bug", provider=name, error=type(error).__name__, where=where)
+        return Broken(f"it failed with an unexpected {type(error).__name__}")
+
+
+class _Leaving:
+    """A provider's context whose exit cannot hold us up."""
+
+    def __init__(self, context: AbstractAsyncContextManager[AudioStream], name: str) -> None:
+        self._context = context
+        self._name = name
+
+    async def __aenter__(self) -> AudioStream:
+        return await self._context.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        place: TracebackType | None,
+    ) -> None:
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self._context.__aexit__(kind, error, place)
+        except TimeoutError:
+            _log.error("a provider does not let go", provider=self._name, waited_s=LEAVE_S)
+        except ProviderError:
+            pass  # it has let go, and nobody listens any more
+
+
+class _within:  # noqa: N801  # reads as a word in `async with`
+    """A limit whose passing is the provider's failure, told apart from a TimeoutError of its
+    own."""
+
+    def __init__(self, by: float, message: str) -> None:
+        self._limit = asyncio.timeout_at(by)
+        self._message = message
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        place: TracebackType | None,
+    ) -> None:
+        try:
+            await self._limit.__aexit__(kind, error, place)
+        except TimeoutError as passed:
+            if passed is not error:
+                raise TimedOut(self._message) from None
+            raise
+
+
+async def _fed(pipeline: Pipeline, chunk: bytes) -> bytes:
+    if len(chunk) < HOP_BYTES:
+        return pipeline.feed(chunk)
+    return await asyncio.to_thread(pipeline.feed, chunk)
+
+
+async def _one(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk

@@ -1,0 +1,96 @@
+"""Who is on and what they offer: a frozen picture for planning, kept fresh in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import structlog
+
+from router.contract.errors import ProviderError
+from router.contract.provider import Provider
+from router.contract.record import Event, OffersChanged
+from router.contract.speech import Voice
+from router.routing.catalogue import Offered, Offers
+from router.settings.structs import Settings
+
+_log = structlog.get_logger(__name__)
+
+VOICES_EVERY_S = 600.0
+VOICES_WITHIN_S = 10.0
+
+
+class Roster:
+    """`offers` is replaced as a whole whenever a provider says that it changed; it is also an
+    observer."""
+
+    def __init__(
+        self, settings: Settings, providers: Mapping[str, Provider], failed: Mapping[str, str]
+    ) -> None:
+        """`failed` says of each provider that could not be opened why."""
+        self.providers = providers
+        self._settings = settings
+        self._failed = failed
+        self._voices: dict[str, Mapping[str, Voice]] = {}
+        self._changed = asyncio.Event()
+        self.offers: Offers = self._picture()
+
+    def recorded(self, record: object) -> None:
+        """Requests are none of its business."""
+
+    def noticed(self, event: Event) -> None:
+        if isinstance(event, OffersChanged):
+            self.offers = self._picture()
+            self._changed.set()
+
+    @asynccontextmanager
+    async def kept_fresh(self) -> AsyncIterator[None]:
+        """Ask everybody for their voices now, and again on a timer while the block lasts."""
+        await self._ask_all()
+        keeper = asyncio.create_task(self._keep(), name="roster")
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(VOICES_EVERY_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            await self._ask_all()
+
+    async def _ask_all(self) -> None:
+        await asyncio.gather(*(self._ask(name, part) for name, part in self.providers.items()))
+        self.offers = self._picture()
+
+    async def _ask(self, name: str, provider: Provider) -> None:
+        try:
+            async with asyncio.timeout(VOICES_WITHIN_S):
+                voices = await provider.voices()
+        except (ProviderError, TimeoutError) as error:
+            _log.warning("voices unknown", provider=name, error=type(error).__name__)
+        except Exception as error:  # a plugin's bug: what was known before stays
+            _log.error("voices failed", provider=name, error=type(error).__name__)
+        else:
+            self._voices[name] = {voice.id.casefold(): voice for voice in voices}
+
+    def _picture(self) -> Offers:
+        return {name: self._offered(name) for name in self._settings.providers}
+
+    def _offered(self, name: str) -> Offered:
+        settings = self._settings.providers[name]
+        provider = self.providers.get(name)
+        if provider is None:
+            off = settings.off or self._failed.get(name) or "it is not open"
+            return Offered(kind=settings.entry.kind, off=off)
+        return Offered(
+            kind=settings.entry.kind,
+            capabilities=provider.offers(),
+            voices=self._voices.get(name, {}),
+        )

@@ -1,0 +1,1 @@
+"""Who should speak: pure decisions. No clock, no network, no state."""

@@ -1,0 +1,68 @@
+"""Which format to ask of a provider so that the caller gets the one that was wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from router.contract.audio import AudioFormat, Encoding
+
+FREE_PCM = AudioFormat("pcm", 24_000, 1)
+"""What is asked of a provider that makes PCM at any rate when the caller has no wish either."""
+
+
+class Codecs(msgspec.Struct, frozen=True):
+    """What the router itself can take apart and put together."""
+
+    decodes: tuple[Encoding, ...]
+    """Cheapest first."""
+    encodes: frozenset[Encoding]
+
+
+class Agreement(NamedTuple):
+    """What the provider is asked for, and what the caller gets; equal means passed through."""
+
+    native: AudioFormat
+    output: AudioFormat
+
+
+def agree(wanted: AudioFormat, offered: Iterable[AudioFormat], codecs: Codecs) -> Agreement | None:
+    """The wanted format itself, else the one that is cheapest to turn into it; `None`: no way.
+
+    What can be decoded is always taken apart, so that a container's header is ours: a WAV that is
+    passed on has true sizes.
+    """
+    offered = tuple(offered)
+    for format in offered:
+        if format.encoding not in codecs.decodes and wanted.admits(format):
+            return Agreement(format, format)
+    if wanted.encoding not in codecs.encodes:
+        return None
+    decodable = [format for format in offered if format.encoding in codecs.decodes]
+    if not decodable:
+        return None
+
+    def price(format: AudioFormat) -> tuple[bool, int]:
+        exact = format.encoding == wanted.encoding and wanted.admits(format)
+        return not exact, codecs.decodes.index(format.encoding)
+
+    native = _filled(min(decodable, key=price), wanted)
+    output = AudioFormat(
+        wanted.encoding,
+        wanted.sample_rate or native.sample_rate,
+        wanted.channels or native.channels,
+    )
+    return Agreement(native, output)
+
+
+def _filled(format: AudioFormat, wanted: AudioFormat) -> AudioFormat:
+    """Where a provider makes PCM at any rate, say which."""
+    if format.encoding != "pcm":
+        return format
+    return AudioFormat(
+        "pcm",
+        format.sample_rate or wanted.sample_rate or FREE_PCM.sample_rate,
+        format.channels or FREE_PCM.channels,
+    )

@@ -1,0 +1,295 @@
+"""Who could speak a request, in which voice, language and format, and why each other could not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from router.contract.audio import AudioFormat
+from router.contract.errors import (
+    InputTooLong,
+    InvalidRequest,
+    NobodyCan,
+    SpeechError,
+    UnknownVoice,
+    UnsupportedFormat,
+)
+from router.contract.speech import Capabilities, SpeechOrder, SpeechRequest, VoiceChoice
+from router.routing import language as languages
+from router.routing.catalogue import Catalogue, Offered, Offers, PublicModel, PublicVoice
+from router.routing.negotiate import Codecs, agree
+from router.settings.structs import Route
+
+WHOLE_UP_TO = 1_000
+"""Code points up to which a WAV is held until it is whole, so that it has exact sizes."""
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider that could speak, and all that it would be asked."""
+
+    rank: int
+    """Its place in the model's route."""
+    provider: str
+    model: str
+    voice: VoiceChoice
+    native: AudioFormat
+    output: AudioFormat
+    speed: float
+    pitch: float | None
+    options: Mapping[str, Any]
+    ignored: tuple[str, ...]
+    """The caller's fields that it cannot honour."""
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """One provider that was passed over: `reason` is a closed word, `detail` is for people."""
+
+    rank: int
+    provider: str
+    reason: str
+    detail: str
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The candidates in the order in which they are asked, and everybody else with the reason."""
+
+    model: str
+    voice: str
+    language: str
+    whole: bool
+    """The answer is held until it is complete."""
+    candidates: tuple[Candidate, ...]
+    passed: tuple[Passed, ...]
+
+
+class Unfit(Exception):
+    """A route step that cannot serve this request."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class _Wish(msgspec.Struct, frozen=True):
+    """What every step of a route is held against."""
+
+    request: SpeechRequest
+    voice: PublicVoice
+    language: str
+    codecs: Codecs
+    clone: bool
+
+
+def plan(
+    request: SpeechRequest,
+    catalogue: Catalogue,
+    offers: Offers,
+    codecs: Codecs,
+    latin: languages.LatinGuess | None = None,
+) -> Plan:
+    """Plan a request. Pure: the same arguments give the same plan.
+
+    Raises:
+        UnknownModel, UnknownVoice: with the names that come near.
+        InvalidRequest: a malformed language.
+        InputTooLong: longer than the public model allows.
+    """
+    model = catalogue.model(request.model, offers)
+    steps = [route for route in model.model.routes if route.provider in offers]
+    voice = catalogue.voice(request.voice, offers, [route.provider for route in steps])
+    given = languages.parsed(request.language)
+    _check_length(request, model)
+    own = languages.primary(voice.voice.languages[0]) if voice.voice.languages else None
+    wish = _Wish(
+        request=request,
+        voice=voice,
+        language=given or languages.guessed(request.text, own, latin),
+        codecs=codecs,
+        clone=request.clip is not None and not _speaks_preset(request, model, offers),
+    )
+    candidates, passed = _sorted_out(steps, wish, offers)
+    return Plan(
+        model=model.name,
+        voice=voice.name,
+        language=wish.language,
+        whole=_is_whole(request),
+        candidates=tuple(candidates),
+        passed=tuple(passed),
+    )
+
+
+def refusal(made: Plan, request: SpeechRequest, offers: Offers, codecs: Codecs) -> SpeechError:
+    """The error for a plan without candidates: the caller's, where another request could be
+    served."""
+    able = [passed for passed in made.passed if passed.reason != "off"]
+    reasons = {passed.reason for passed in able}
+    told = "; ".join(f"{passed.provider}: {passed.detail}" for passed in made.passed)
+    if "no_format" in reasons and len(reasons) == 1:
+        names = _formats_to_be_had(able, offers, codecs)
+        asked = request.format.encoding
+        return UnsupportedFormat(
+            f"No provider of {made.model} can deliver {asked} here. Available: {', '.join(names)}.",
+            param="response_format",
+        )
+    if reasons == {"no_voice"}:
+        return UnknownVoice(f"No provider of {made.model} has this voice. {told}", param="voice")
+    if reasons and reasons <= {"no_language", "unreadable"}:
+        message = f"No provider of {made.model} can read this text as {made.language}. {told}"
+        return InvalidRequest(message, param="language")
+    if "no_cloning" in reasons:
+        message = f"No provider of {made.model} that is on can clone a voice. {told}"
+        return InvalidRequest(message, param="prompt_audio", code="cloning_unavailable")
+    if reasons == {"too_long"}:
+        return InputTooLong(f"The input is too long for every provider: {told}", param="input")
+    return NobodyCan(f"Nobody can speak for {made.model} now. {told or 'Its route is empty.'}")
+
+
+def order_for(candidate: Candidate, request: SpeechRequest, language: str) -> SpeechOrder:
+    """What this candidate is asked to speak."""
+    clip = None if "prompt_audio" in candidate.ignored else request.clip
+    return SpeechOrder(
+        model=candidate.model,
+        text=request.text,
+        voice=candidate.voice,
+        language=language,
+        speed=candidate.speed,
+        pitch=candidate.pitch,
+        options=candidate.options,
+        clip=clip,
+    )
+
+
+def _check_length(request: SpeechRequest, model: PublicModel) -> None:
+    limit, actual = model.model.max_input, len(request.text)
+    if actual > limit:
+        raise InputTooLong(
+            f"The input has {actual} characters; {model.name} takes at most {limit}.", param="input"
+        )
+
+
+def _is_whole(request: SpeechRequest) -> bool:
+    held = request.format.encoding in ("wav", "flac")
+    return held and request.stream is not True and len(request.text) <= WHOLE_UP_TO
+
+
+def _speaks_preset(request: SpeechRequest, model: PublicModel, offers: Offers) -> bool:
+    """Whether a voice sample is to be answered in the preset voice: nobody who is on can clone."""
+    if request.clip is None or model.model.clone_fallback != "preset":
+        return False
+    return not any(
+        caps.cloning
+        for route in model.model.routes
+        if (offered := offers.get(route.provider)) and offered.off is None
+        for caps in offered.capabilities.values()
+    )
+
+
+def _sorted_out(
+    steps: Iterable[Route], wish: _Wish, offers: Offers
+) -> tuple[list[Candidate], list[Passed]]:
+    candidates, passed = [], []
+    for rank, route in enumerate(steps):
+        try:
+            candidates.append(_candidate(rank, route, offers[route.provider], wish))
+        except Unfit as unfit:
+            passed.append(Passed(rank, route.provider, unfit.reason, unfit.detail))
+    # Whoever can speak at the wanted speed and pitch comes before those who would ignore them.
+    candidates.sort(key=lambda candidate: len({"speed", "pitch"} & {*candidate.ignored}))
+    return candidates, passed
+
+
+def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candidate:
+    """Hold one step against the wish. Raises Unfit."""
+    if offered.off is not None:
+        raise Unfit("off", offered.off)
+    model, caps = _model_there(route, offered, wish.request.model)
+    if wish.clone and not caps.cloning:
+        raise Unfit("no_cloning", "it cannot clone a voice")
+    voice = _voice_there(route, offered, caps, wish)
+    _check_language(caps, wish)
+    if caps.max_chars is not None and len(wish.request.text) > caps.max_chars:
+        raise Unfit("too_long", f"it takes at most {caps.max_chars} characters")
+    agreement = agree(wish.request.format, caps.formats, wish.codecs)
+    if agreement is None:
+        raise Unfit("no_format", f"it has {', '.join(str(format) for format in caps.formats)}")
+    speed, pitch, options, ignored = _controls(wish, caps)
+    return Candidate(
+        rank=rank,
+        provider=route.provider,
+        model=model,
+        voice=voice,
+        native=agreement.native,
+        output=agreement.output,
+        speed=speed,
+        pitch=pitch,
+        options=options,
+        ignored=ignored,
+    )
+
+
+def _model_there(route: Route, offered: Offered, public: str) -> tuple[str, Capabilities]:
+    if not offered.capabilities:
+        raise Unfit("no_model", "it offers no model now")
+    if route.model is not None:
+        if route.model not in offered.capabilities:
+            raise Unfit("no_model", f"it has no model {route.model}")
+        return route.model, offered.capabilities[route.model]
+    name = public if public in offered.capabilities else next(iter(offered.capabilities))
+    return name, offered.capabilities[name]
+
+
+def _voice_there(route: Route, offered: Offered, caps: Capabilities, wish: _Wish) -> VoiceChoice:
+    name, voice = wish.voice
+    own = languages.primary(voice.languages[0]) if voice.languages else None
+    id = voice.providers.get(route.provider) or voice.providers.get(offered.kind)
+    if id is None and (theirs := offered.voices.get(name.casefold())):
+        id = theirs.id
+    if id is None and not caps.chooses_voice and not wish.clone:
+        raise Unfit("no_voice", f"it has no voice for {name}")
+    return VoiceChoice(id, own, voice.gender)
+
+
+def _check_language(caps: Capabilities, wish: _Wish) -> None:
+    tongue = languages.primary(wish.language)
+    if caps.languages is not None and tongue not in caps.languages:
+        raise Unfit("no_language", f"it does not speak {tongue}")
+    for script in sorted(caps.unreadable.get(tongue, ())):
+        if languages.has_script(wish.request.text, script):
+            raise Unfit("unreadable", f"it cannot read {script} characters in {tongue}")
+
+
+def _controls(
+    wish: _Wish, caps: Capabilities
+) -> tuple[float, float | None, dict[str, Any], tuple[str, ...]]:
+    """Speed, pitch and options as this provider can have them, and the names that it ignores."""
+    request = wish.request
+    ignored = [name for name in request.options if name not in caps.options]
+    options = {name: value for name, value in request.options.items() if name in caps.options}
+    speed, pitch = request.speed, request.pitch
+    if speed != 1.0 and not _within(speed, caps.speed):
+        speed = 1.0
+        ignored.append("speed")
+    if pitch is not None and pitch != 0 and not _within(pitch, caps.pitch):
+        pitch = None
+        ignored.append("pitch")
+    if request.clip is not None and not wish.clone:
+        ignored.append("prompt_audio")
+    return speed, pitch, options, tuple(sorted(ignored))
+
+
+def _within(value: float, bounds: tuple[float, float] | None) -> bool:
+    return bounds is not None and bounds[0] <= value <= bounds[1]
+
+
+def _formats_to_be_had(able: Iterable[Passed], offers: Offers, codecs: Codecs) -> list[str]:
+    names: set[str] = set()
+    for passed in able:
+        for caps in offers[passed.provider].capabilities.values():
+            for format in caps.formats:
+                names.add(format.encoding)
+                if format.encoding in codecs.decodes:
+                    names |= codecs.encodes
+    return sorted(names)

@@ -1,0 +1,170 @@
+"""What may be written in the YAML file, key by key. Every key is told in
+`config/router.example.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from router.contract.audio import Encoding
+from router.contract.provider import Secret
+from router.contract.speech import Gender
+
+Family = Literal["leaper", "openai", "nanogpt"]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file: frozen, and a key that it does not know is a mistake."""
+
+
+class Server(Part, frozen=True):
+    """Where the server listens, what it keeps, and whom it answers."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
+    data_dir: str = "~/.local/share/tts-router"
+    cache_dir: str = "~/.cache/tts-router"
+    secret: Secret | None = None
+    """Keys every hash and signature of this installation; made once in `data_dir` when not
+    given."""
+    public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose `X-Forwarded-For` is believed."""
+    open: bool = False
+    """Listen beyond this machine although there are no keys."""
+    hosts: tuple[str, ...] = ()
+    """Names, beside loopback and `public_url`, that a request's `Host` may have."""
+    origins: tuple[str, ...] = ()
+    """Web origins, beside loopback, whose pages may call."""
+    places: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    """Speeches at once; as many again may wait for a place."""
+    strict: tuple[Family, ...] = ()
+    """Shapes in which a field that the API does not know is an error."""
+    provider_prefix: bool = False
+    """Whether `<provider>/<model>` reaches a provider directly."""
+    whole_bytes: Annotated[int, Meta(ge=1_048_576)] = 67_108_864
+    """The most that one answer may take when it is held whole; a longer one is streamed."""
+
+
+class Timeouts(Part, frozen=True):
+    """Every wait of a request has a limit, in seconds, and each limit a name."""
+
+    place_s: Seconds = 10.0
+    """For a place in the server."""
+    slot_s: Seconds = 5.0
+    """For a provider's slot, when no other candidate is left."""
+    first_audio_s: Seconds = 20.0
+    """For one provider's first sound."""
+    clone_first_audio_s: Seconds = 120.0
+    """The same, when a voice is cloned."""
+    deadline_s: Seconds = 60.0
+    """For the first sound, over all attempts."""
+    stall_s: Seconds = 20.0
+    """Between two pieces of audio from a provider."""
+    slow_reader_s: Seconds = 60.0
+    """For a caller who does not read."""
+    total_s: Seconds = 3600.0
+    """For a whole speech."""
+    drain_s: Seconds = 30.0
+    """For speech under way when the server is told to stop."""
+
+
+class ProviderEntry(Part, frozen=True):
+    """One instance of a provider: the keys that all kinds share; the rest belongs to its kind."""
+
+    kind: Name
+    enabled: bool | Literal["auto"] = "auto"
+    slots: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    """Speeches at once in this provider."""
+    first_audio_s: Seconds | None = None
+    """Its own limit for the first sound."""
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """One instance, checked: either it has its kind's settings, or the reason why it is off."""
+
+    name: str
+    entry: ProviderEntry
+    settings: Any = None
+    off: str | None = None
+
+
+class Price(Part, frozen=True):
+    """What a caller pays."""
+
+    credits_per_1k_chars: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class Route(Part, frozen=True):
+    """One step of a model's order: a provider, and the name that the model has there."""
+
+    provider: Name
+    model: Name | None = None
+    """The provider's own model; none means the model of the same name there, else its first."""
+
+
+class Model(Part, frozen=True):
+    """A public model: the order in which providers are asked, and what callers are told of it."""
+
+    routes: tuple[Route, ...] = ()
+    same_as: str | None = None
+    """Another model whose keys hold here too, save those given here."""
+    family: Family = "openai"
+    """Whose defaults hold for this model on `/v1/audio/speech`."""
+    description: str = ""
+    owned_by: str = "tts-router"
+    max_input: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
+    """Longest text in code points that a caller may send."""
+    price: Price = Price()
+    default_format: Encoding | None = None
+    default_voice: str | None = None
+    clone_fallback: Literal["refuse", "preset"] = "refuse"
+    """What to do with a voice sample when no provider of the route that is on can clone: refuse, or
+    speak in the preset voice and say so in `X-TTS-Ignored`."""
+
+
+class Voice(Part, frozen=True):
+    """A logical voice: its traits, and its name at each provider (by instance or by kind)."""
+
+    same_as: str | None = None
+    name: str | None = None
+    languages: tuple[str, ...] = ()
+    gender: Gender | None = None
+    style: str | None = None
+    pitch: str | None = None
+    providers: dict[str, str] = {}
+
+
+class File(Part, frozen=True):
+    """The file as it is written, with every provider's own keys left out."""
+
+    server: Server = Server()
+    timeouts: Timeouts = Timeouts()
+    providers: dict[str, ProviderEntry] = {}
+    models: dict[str, Model] = {}
+    voices: dict[str, Voice] = {}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The file, checked: what the rooms read."""
+
+    server: Server
+    timeouts: Timeouts
+    providers: dict[str, Provider]
+    models: dict[str, Model]
+    voices: dict[str, Voice]
+    source: str = ""
+    """Where it was read, for people."""
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.server.data_dir).expanduser()
+
+    @property
+    def cache_dir(self) -> Path:
+        return Path(self.server.cache_dir).expanduser()

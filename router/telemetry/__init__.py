@@ -1,0 +1,1 @@
+"""What happened: observers. Nobody imports them but `app`."""

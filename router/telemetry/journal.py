@@ -1,0 +1,47 @@
+"""One log line for each request, with everything but the text."""
+
+from __future__ import annotations
+
+import structlog
+
+from router.contract.record import Event, ProviderFailed, SpeechRecord
+
+_log = structlog.get_logger("router.journal")
+
+
+class Journal:
+    """An observer that writes: INFO for what went well or was refused, WARNING for what broke."""
+
+    def recorded(self, record: SpeechRecord) -> None:
+        went_wrong = record.outcome in ("failed", "broken")
+        tell = _log.warning if went_wrong else _log.info
+        tell(
+            "speech",
+            request_id=record.request_id,
+            outcome=record.outcome,
+            reason=record.reason or None,
+            status=record.status,
+            shape=record.shape,
+            model=record.model or None,
+            provider=record.provider or None,
+            voice=record.voice or None,
+            language=record.language or None,
+            format=record.format or None,
+            fallback=record.fallback,
+            characters=record.characters,
+            first_audio_s=_rounded(record.first_audio_s),
+            total_s=_rounded(record.total_s),
+            audio_s=_rounded(record.audio_s),
+            audio_bytes=record.audio_bytes,
+            attempts=len(record.attempts),
+        )
+
+    def noticed(self, event: Event) -> None:
+        if isinstance(event, ProviderFailed):
+            _log.info(
+                "provider failed", provider=event.provider, model=event.model, reason=event.reason
+            )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)

@@ -1,0 +1,49 @@
+"""How log lines look: one form for our own and the libraries', on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+_QUIET = ("httpx", "httpcore", "aiohttp.access", "asyncio")
+_CUT_OFF = "ASGI callable returned without completing response."
+
+
+def set_up(*, json: bool, quiet: bool = False) -> None:
+    """Send every line to stderr, as JSON or for people. Call it once, before anything logs."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    level = logging.ERROR if quiet else logging.INFO
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            foreign_pre_chain=shared,
+        )
+    )
+    handler.addFilter(_is_news)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _is_news(line: logging.LogRecord) -> bool:
+    """Speech that breaks off ends its response unfinished on purpose; our own line says so."""
+    return line.getMessage() != _CUT_OFF
