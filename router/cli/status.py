@@ -1,0 +1,59 @@
+"""`tts-router status`: asks a running server how it is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+import httpx
+import msgspec
+
+from router.cli.config import config_option, loaded
+from router.settings.structs import Server
+
+_WITHIN_S = 10.0
+
+
+@click.command()
+@config_option
+@click.option("--url", help="The server; else where the config says that it listens.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(config: str | None, url: str | None, as_json: bool) -> None:
+    """Tell whether a running server can speak, who is on, and why others are off."""
+    base = (url or _configured(loaded(config)[0].server)).rstrip("/").removesuffix("/v1")
+    try:
+        answer = asyncio.run(_get(f"{base}/health/ready"))
+        found = msgspec.json.decode(answer.content)
+        state, models, providers = found["status"], found["models"], found["providers"]
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        message = f"no server answers at {base} ({type(error).__name__})"
+        raise click.ClickException(message) from error
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise click.ClickException(f"what answers at {base} is no tts-router") from error
+    if as_json:
+        click.echo(msgspec.json.format(answer.content))
+    else:
+        _print(base, state, models, providers)
+    if state != "ready":
+        raise SystemExit(1)
+
+
+async def _get(url: str) -> httpx.Response:
+    async with httpx.AsyncClient(timeout=_WITHIN_S, trust_env=False) as client:
+        return await client.get(url)
+
+
+def _configured(server: Server) -> str:
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
+    host = everywhere.get(server.host, server.host)
+    return f"http://{host}:{server.port}"
+
+
+def _print(base: str, state: str, models: dict[str, Any], providers: dict[str, Any]) -> None:
+    click.echo(f"{base} is {state}")
+    for name, model in models.items():
+        click.echo(f"  {name}: {', then '.join(model['speaks']) or 'nobody'}")
+    for name, provider in providers.items():
+        off = f": {provider['reason']}" if provider["reason"] else ""
+        click.echo(f"  {name} ({provider['kind']}) is {provider['state']}{off}")
