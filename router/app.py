@@ -146,7 +146,7 @@ def _refused_by_litestar(request: AnyRequest, error: HTTPException) -> Response[
 def _told(request: AnyRequest, error: Exception, extra: Headers) -> Response[bytes]:
     if not isinstance(error, SpeechError):
         _log.error("a request failed unexpectedly", exc_info=error)
-    shape = guards.family_of(request.url.path)
+    shape = guards.family_of(request.scope["path"])
     status, headers, body = refusal(error, shape, request_id(request), extra)
     names = {name.decode(): value.decode("latin-1") for name, value in headers}
     return Response(body, status_code=status, headers=names, media_type=MediaType.JSON)

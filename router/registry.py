@@ -59,8 +59,9 @@ def find(extra: Iterable[ModuleType] = ()) -> Kinds:
             manager.register(module)
         manager.check_pending()
     except Exception as error:
-        remedy = f"uninstall it, or block it with {BLOCKED}"
-        raise BadPlugin(f"a plugin cannot be loaded: {error} ({remedy})") from error
+        said = f"{type(error).__name__}: {error}"[:300]
+        remedy = f"uninstall it, or name it in ${BLOCKED}"
+        raise BadPlugin(f"a plugin cannot be loaded ({remedy}). {said}") from error
     loaded = {
         manager.get_name(plugin) or "?": f"{dist.project_name} {dist.version}"
         for plugin, dist in manager.list_plugin_distinfo()

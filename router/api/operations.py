@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 from litestar import Controller, Response, get, post
@@ -154,8 +153,3 @@ def _asked(candidate: Candidate) -> Asked:
 
 def _passed_over(passed: Iterable[Passed]) -> list[PassedOver]:
     return [PassedOver(one.provider, one.reason, one.detail) for one in passed]
-
-
-def builtin(value: Any) -> Any:
-    """Structs as plain values, for the command line's tables."""
-    return msgspec.to_builtins(value)

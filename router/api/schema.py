@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -38,8 +39,15 @@ def config() -> OpenAPIConfig:
         version=__version__,
         description="One endpoint for LEAPERone, NanoGPT and OpenAI speech clients.",
         path="/schema",
+        operation_id_creator=_operation_id,
         render_plugins=[_Json(), _Page()],
     )
+
+
+def _operation_id(handler: object, method: str, path: Sequence[object]) -> str:
+    """One for each spelling of a path."""
+    del handler
+    return ".".join([method.lower(), *(str(getattr(part, "name", part)) for part in path)])
 
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
