@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,11 +28,13 @@ from router.api.samples import Samples, SamplesController
 from router.api.speech import SpeechController
 from router.contract.caller import OpenGate
 from router.contract.errors import InvalidRequest, SpeechError
+from router.contract.provider import Secret
 from router.dispatch.observers import Observers
 from router.dispatch.roster import Roster
 from router.dispatch.speaker import Speaker
 from router.registry import Kinds
 from router.routing import latin
+from router.settings.secret import secret_of
 from router.settings.structs import Settings
 from router.telemetry.journal import Journal
 
@@ -50,13 +53,14 @@ EXPOSED = (
 async def speaking(settings: Settings, kinds: Kinds) -> AsyncIterator[Speaker]:
     """Everything that can speak, open while the block lasts; `say` needs no more than this."""
     observers = Observers()
+    secret = await asyncio.to_thread(_secret, settings)
     async with registry.opened(settings, kinds, observers.noticed) as parts:
         roster = Roster(settings, parts.providers, parts.failed)
         observers.join(roster)
         observers.join(Journal())
         async with roster.kept_fresh():
             guess = await asyncio.to_thread(latin.load)
-            yield Speaker(settings, roster, OpenGate(), observers, guess)
+            yield Speaker(settings, roster, OpenGate(), observers, secret=secret, latin=guess)
 
 
 def create_app(
@@ -98,6 +102,15 @@ def create_app(
     )
     app.asgi_handler = guards.Guard(app.asgi_handler, settings.server)
     return app
+
+
+def _secret(settings: Settings) -> Secret:
+    """The installation's secret; where nothing can be kept, one that lives as long as we do."""
+    try:
+        return secret_of(settings)
+    except OSError as error:
+        _log.warning("the secret cannot be kept", data_dir=str(settings.data_dir), error=str(error))
+        return Secret(secrets.token_hex(32))
 
 
 def _door(state: State) -> Door:

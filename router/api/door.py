@@ -76,7 +76,7 @@ class Door:
         return SpeechResponse(
             self._journey(asked, caller, record),
             lambda speech: head(speech, asked.content_type, record.request_id),
-            lambda error: answer(error, asked.shape, record.request_id),
+            lambda error: answer(error, asked.shape, record.request_id, _route_of(record)),
             self.settings.timeouts.slow_reader_s,
         )
 
@@ -176,6 +176,11 @@ def head(speech: Speech, content_type: str, request_id: str) -> Headers:
     else:
         headers.append((b"x-accel-buffering", b"no"))
     return headers
+
+
+def _route_of(record: SpeechRecord) -> Headers:
+    """Who was passed over and who failed, on an answer without speech."""
+    return [(b"x-tts-fallback", _ascii(record.fallback))]
 
 
 def _ascii(value: str) -> bytes:

@@ -146,9 +146,9 @@ def refusal(error: Exception, shape: Family, request_id: str, extra: Headers = (
     return Refusal(how.status, headers, body)
 
 
-def answer(error: Exception, shape: Family, request_id: str) -> ASGIApp:
+def answer(error: Exception, shape: Family, request_id: str, extra: Headers = ()) -> ASGIApp:
     """The same as an ASGI application."""
-    return plain(*refusal(error, shape, request_id))
+    return plain(*refusal(error, shape, request_id, extra))
 
 
 def _named(param: str | None, shape: Family) -> str | None:

@@ -41,6 +41,8 @@ class SpeechRecord(msgspec.Struct, kw_only=True):
     language: str = ""
     format: str = ""
     characters: int = 0
+    text_key: str = ""
+    """A keyed hash: the same text has the same one here, and nobody can go back from it."""
     caller: str = ""
     clone: bool = False
     attempts: list[Attempt] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -25,6 +26,7 @@ from router.contract.errors import (
     TimedOut,
     UnsupportedFormat,
 )
+from router.contract.provider import Secret
 from router.contract.record import Attempt as AttemptRecord
 from router.contract.record import Outcome, ProviderFailed, SpeechRecord
 from router.contract.speech import SpeechRequest
@@ -60,6 +62,8 @@ class Speaker:
         roster: Roster,
         gate: Gate,
         observers: Observers,
+        *,
+        secret: Secret,
         latin: LatinGuess | None = None,
     ) -> None:
         self.catalogue = Catalogue(settings)
@@ -67,6 +71,7 @@ class Speaker:
         self.gate = gate
         self.observers = observers
         self._latin = latin
+        self._key = hashlib.sha256(secret.reveal().encode()).digest()
         self._settings = settings
         self._timeouts = settings.timeouts
         self._places = Places(settings.server.places, queue=settings.server.places)
@@ -102,7 +107,7 @@ class Speaker:
         try:
             async with AsyncExitStack() as stack:
                 made = self._plan(request)
-                _note_plan(record, request, made)
+                self._note_plan(record, request, made)
                 await stack.enter_async_context(self.gate.admit(caller, request))
                 stack.callback((await self._place()).release)
                 speech = await self._begin(stack, request, made, record)
@@ -115,6 +120,14 @@ class Speaker:
         finally:
             if speech is not None:
                 record.audio_bytes, record.audio_s = speech.bytes_out, speech.seconds
+
+    def _note_plan(self, record: SpeechRecord, request: SpeechRequest, made: Plan) -> None:
+        record.model, record.voice, record.language = made.model, made.voice, made.language
+        record.characters = len(request.text)
+        record.format = request.format.encoding
+        record.clone = request.clip is not None
+        text = request.text.encode("utf-8", "surrogatepass")
+        record.text_key = hashlib.blake2b(text, key=self._key, digest_size=8).hexdigest()
 
     def _plan(self, request: SpeechRequest) -> Plan:
         return plan(request, self.catalogue, self.roster.offers, CODECS, self._latin)
@@ -277,13 +290,6 @@ def _silent(request: SpeechRequest, made: Plan) -> Speech:
         upstream_id=None,
         seconds=lambda: SILENCE_S,
     )
-
-
-def _note_plan(record: SpeechRecord, request: SpeechRequest, made: Plan) -> None:
-    record.model, record.voice, record.language = made.model, made.voice, made.language
-    record.characters = len(request.text)
-    record.format = request.format.encoding
-    record.clone = request.clip is not None
 
 
 def _note_speech(record: SpeechRecord, speech: Speech) -> None:

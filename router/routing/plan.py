@@ -77,6 +77,7 @@ class _Wish(msgspec.Struct, frozen=True):
     """What every step of a route is held against."""
 
     request: SpeechRequest
+    model: str
     voice: PublicVoice
     language: str
     codecs: Codecs
@@ -105,6 +106,7 @@ def plan(
     own = languages.primary(voice.voice.languages[0]) if voice.voice.languages else None
     wish = _Wish(
         request=request,
+        model=model.name,
         voice=voice,
         language=given or languages.guessed(request.text, own, latin),
         codecs=codecs,
@@ -205,10 +207,10 @@ def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candid
     """Hold one step against the wish. Raises Unfit."""
     if offered.off is not None:
         raise Unfit("off", offered.off)
-    model, caps = _model_there(route, offered, wish.request.model)
+    model, caps = _model_there(route, offered, wish.model)
     if wish.clone and not caps.cloning:
         raise Unfit("no_cloning", "it cannot clone a voice")
-    voice = _voice_there(route, offered, caps, wish)
+    voice = _voice_there(route, offered, model, wish)
     _check_language(caps, wish)
     if caps.max_chars is not None and len(wish.request.text) > caps.max_chars:
         raise Unfit("too_long", f"it takes at most {caps.max_chars} characters")
@@ -241,13 +243,16 @@ def _model_there(route: Route, offered: Offered, public: str) -> tuple[str, Capa
     return name, offered.capabilities[name]
 
 
-def _voice_there(route: Route, offered: Offered, caps: Capabilities, wish: _Wish) -> VoiceChoice:
+def _voice_there(route: Route, offered: Offered, model: str, wish: _Wish) -> VoiceChoice:
+    """The voice as this provider calls it: by the config's map, else by the very name."""
     name, voice = wish.voice
     own = languages.primary(voice.languages[0]) if voice.languages else None
     id = voice.providers.get(route.provider) or voice.providers.get(offered.kind)
-    if id is None and (theirs := offered.voices.get(name.casefold())):
-        id = theirs.id
-    if id is None and not caps.chooses_voice and not wish.clone:
+    theirs = offered.voices.get((id or name).casefold())
+    if theirs is not None:
+        has_it = theirs.models is None or model in theirs.models
+        id = theirs.id if has_it else None
+    if id is None and not offered.capabilities[model].chooses_voice and not wish.clone:
         raise Unfit("no_voice", f"it has no voice for {name}")
     return VoiceChoice(id, own, voice.gender)
 

@@ -29,6 +29,7 @@ class Journal:
             format=record.format or None,
             fallback=record.fallback,
             characters=record.characters,
+            text_key=record.text_key or None,
             first_audio_s=_rounded(record.first_audio_s),
             total_s=_rounded(record.total_s),
             audio_s=_rounded(record.audio_s),
