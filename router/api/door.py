@@ -20,6 +20,7 @@ from router.api.errors import answer, told
 from router.api.fields import Asked
 from router.api.response import Headers, SpeechResponse
 from router.api.shapes import Endpoint
+from router.api.sse import events
 from router.contract.caller import Caller
 from router.contract.errors import SpeechError
 from router.contract.provider import Secret
@@ -75,7 +76,8 @@ class Door:
         """The answer to a request that has been understood."""
         return SpeechResponse(
             self._journey(asked, caller, record),
-            lambda speech: head(speech, asked.content_type, record.request_id),
+            lambda speech: head(speech, asked, record.request_id),
+            events if asked.sse else Speech.chunks,
             lambda error: answer(error, asked.shape, record.request_id, _route_of(record)),
             self.settings.timeouts.slow_reader_s,
         )
@@ -154,10 +156,10 @@ def request_id(request: ApiRequest) -> str:
     return given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
-def head(speech: Speech, content_type: str, request_id: str) -> Headers:
+def head(speech: Speech, asked: Asked, request_id: str) -> Headers:
     """The headers of an answer: its type, and the route that it took."""
     headers = [
-        (b"content-type", content_type.encode()),
+        (b"content-type", asked.content_type.encode()),
         (b"cache-control", b"no-store"),
         (b"x-request-id", request_id.encode()),
         (b"x-tts-provider", _ascii(speech.provider)),
@@ -171,7 +173,7 @@ def head(speech: Speech, content_type: str, request_id: str) -> Headers:
         headers.append((b"x-audio-sample-rate", str(speech.format.sample_rate).encode()))
     if speech.format.channels is not None:
         headers.append((b"x-audio-channels", str(speech.format.channels).encode()))
-    if speech.length is not None:
+    if speech.length is not None and not asked.sse:
         headers.append((b"content-length", str(speech.length).encode()))
     else:
         headers.append((b"x-accel-buffering", b"no"))

@@ -55,6 +55,8 @@ class Asked(msgspec.Struct, frozen=True):
     shape: Family
     request: SpeechRequest
     content_type: str
+    sse: bool = False
+    """The audio is wanted in server-sent events."""
 
 
 _Shape = TypeVar("_Shape", bound=Common)
@@ -174,6 +176,7 @@ def request_of(
     speed: float,
     clip: Clip | None = None,
     pitch: float | None = None,
+    stream: bool | None = None,
     **options: Any,
 ) -> SpeechRequest:
     """The request in the router's words; options that were not given do not appear."""
@@ -189,5 +192,5 @@ def request_of(
         pitch=pitch,
         options={name: value for name, value in options.items() if value is not None},
         clip=clip,
-        stream=body.stream,
+        stream=body.stream if stream is None else stream,
     )

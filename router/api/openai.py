@@ -23,8 +23,8 @@ from router.api.fields import (
     voice_name,
     wanted,
 )
+from router.api.sse import CONTENT_TYPE
 from router.contract.audio import Clip
-from router.contract.errors import InvalidRequest
 from router.settings.structs import Model
 
 PCM = (24_000, 1)
@@ -57,10 +57,7 @@ class OpenAISpeech(Common, frozen=True, kw_only=True):
         self, model: Model, clip: Clip | None, default_voice: str | None = None
     ) -> Asked:
         """The request in the router's words. Raises CallerError."""
-        if self.stream_format == "sse":
-            raise InvalidRequest(
-                "stream_format sse is not available; audio is.", param="stream_format"
-            )
+        sse = self.stream_format == "sse"
         name = format_name(self.response_format, model.default_format or "mp3", FORMATS)
         request = request_of(
             "openai",
@@ -72,5 +69,6 @@ class OpenAISpeech(Common, frozen=True, kw_only=True):
             speed=self.speed,
             clip=clip,
             instructions=self.instructions,
+            stream=True if sse else None,
         )
-        return Asked("openai", request, CONTENT_TYPES[name])
+        return Asked("openai", request, CONTENT_TYPE if sse else CONTENT_TYPES[name], sse)

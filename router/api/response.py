@@ -4,7 +4,7 @@ returning."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import structlog
@@ -35,11 +35,13 @@ class SpeechResponse:
         self,
         journey: AbstractAsyncContextManager[Speech],
         head: Callable[[Speech], Headers],
+        body: Callable[[Speech], AsyncIterator[bytes]],
         refuse: Callable[[Exception], ASGIApp],
         slow_reader_s: float,
     ) -> None:
         self._journey = journey
         self._head = head
+        self._body = body
         self._refuse = refuse
         self._slow_reader_s = slow_reader_s
 
@@ -53,7 +55,7 @@ class SpeechResponse:
                 try:
                     async with self._journey as speech:
                         await reader.start(self._head(speech))
-                        async for chunk in speech.chunks():
+                        async for chunk in self._body(speech):
                             await reader.take(chunk)
                     await reader.end()
                 finally:

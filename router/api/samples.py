@@ -87,7 +87,7 @@ class Samples:
         async with speaker.speak(request, caller, record) as speech:
             record.status = 200
             body = b"".join([chunk async for chunk in speech.chunks()])
-            headers = head(speech, asked.content_type, record.request_id)
+            headers = head(speech, asked, record.request_id)
         self._keep(voice, _cacheable(headers), body)
 
     def _keep(self, voice: str, headers: Headers, body: bytes) -> None:

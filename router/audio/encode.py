@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from router.audio.codecs import FrameEncoder, OpusEncoder, flac_exact
 from router.audio.wav import header
 from router.contract.audio import AudioFormat, Encoding
 
@@ -52,11 +53,13 @@ class WavEncoder:
         return head
 
 
-def exact(body: bytearray, format: AudioFormat) -> None:
+def exact(body: bytearray, format: AudioFormat, frames: int) -> None:
     """Give a body that is held whole the header with its true sizes, in place."""
     if format.encoding == "wav":
         head = _header(format, 0)
         body[: len(head)] = _header(format, len(body) - len(head))
+    elif format.encoding == "flac":
+        flac_exact(body, frames)
 
 
 def _header(format: AudioFormat, data_bytes: int | None) -> bytes:
@@ -68,5 +71,10 @@ def _header(format: AudioFormat, data_bytes: int | None) -> bytes:
 ENCODERS: Mapping[Encoding, Callable[[AudioFormat], Encoder]] = {
     "pcm": PcmEncoder,
     "wav": WavEncoder,
+    "mp3": FrameEncoder,
+    "aac": FrameEncoder,
+    "flac": FrameEncoder,
+    "opus": OpusEncoder,
+    "ogg": OpusEncoder,
 }
-"""What the router can make itself. A compressed format joins with a line here."""
+"""What the router can make itself: every format that it can name."""

@@ -23,12 +23,21 @@ class Head(NamedTuple):
     channels: int
 
 
+def read_head(encoding: Encoding, data: bytearray) -> Head | None:
+    """Read the head of a compressed stream; `None` while its first byte of sound is not there.
+
+    Raises:
+        NotSpeech: this is not that encoding.
+    """
+    head = _READERS[encoding](data)
+    return head if head is not None and len(data) > head.start else None
+
+
 class HeadReader:
     """Feed it a stream's bytes until `format` is set: then the first byte of sound has come."""
 
     def __init__(self, asked: AudioFormat) -> None:
         self._asked = asked
-        self._read = _READERS[asked.encoding]
         self._head = bytearray()
         self.format: AudioFormat | None = None
 
@@ -41,8 +50,8 @@ class HeadReader:
         if self.format is not None:
             return
         self._head += chunk
-        head = self._read(self._head)
-        if head is not None and len(self._head) > head.start:
+        head = read_head(self._asked.encoding, self._head)
+        if head is not None:
             self.format = AudioFormat(self._asked.encoding, head.sample_rate, head.channels)
             self._head.clear()
         elif len(self._head) > _MOST:

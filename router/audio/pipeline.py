@@ -2,42 +2,79 @@
 
 from __future__ import annotations
 
-from router.audio import pcm
-from router.audio.encode import ENCODERS, Encoder
+from router.audio import decode, pcm
+from router.audio.codecs import legal
+from router.audio.encode import ENCODERS, Encoder, exact
 from router.audio.heads import HeadReader
-from router.audio.wav import WavReader
-from router.contract.audio import AudioFormat, Encoding
-from router.contract.errors import NotSpeech
+from router.audio.tempo import Tempo
+from router.contract.audio import AudioFormat
 
-DECODES: tuple[Encoding, ...] = ("pcm", "wav")
-"""What can be taken apart here, cheapest first."""
+_HEAVY_S = 0.1
+"""Audio from which on a compressed format is worth the 90 us of a thread (measured: 0.05 to 2
+ms)."""
+_HEAVY_BYTES = 131_072
+"""The same for plain samples: a third of a millisecond."""
+_HEAVY_CODED_BYTES = 2_048
+"""The same for compressed bytes that come in: 0.13 s at 128 kbit/s."""
+
+
+class Shaping:
+    """What is done to the sound itself on its way: loudness, speed, pitch."""
+
+    __slots__ = ("gain_db", "pitch", "speed")
+
+    def __init__(self, gain_db: float = 0.0, speed: float = 1.0, pitch: float = 0.0) -> None:
+        self.gain_db = gain_db
+        self.speed = speed
+        """A factor from 0.1 to 5."""
+        self.pitch = pitch
+        """Semitones from -12 to 12."""
+
+    @property
+    def stretches(self) -> bool:
+        return self.speed != 1.0 or self.pitch != 0.0
 
 
 class Pipeline:
     """`begin(native)` for each piece, `feed` its chunks, `end` it; `finish` the whole once.
 
     `format` is what comes out, with rate and channels as soon as they are known. `sounded` turns
-    true with the first byte of sound, behind any container's header. `samples` counts frames that
-    went out.
+    true with the first byte of sound, behind any container's header. With `through` a compressed
+    body is only looked at, and passed on byte for byte.
     """
 
-    def __init__(self, output: AudioFormat) -> None:
+    def __init__(
+        self, output: AudioFormat, *, through: bool = False, shaping: Shaping | None = None
+    ) -> None:
         self.format = output
         self.sounded = False
         self.frames = 0
+        """Frames of samples that went into the encoder."""
+        self._through = through
+        self._shaping = shaping or Shaping()
         self._encoder: Encoder | None = None
-        self._wav: WavReader | None = None
+        self._decoder: decode.Decoder | None = None
+        self._stretch: Tempo | None = None
         self._converter: pcm.Aligner | pcm.Converter | None = None
         self._head: HeadReader | None = None
+        self._heavy_bytes = _HEAVY_BYTES
 
     def begin(self, native: AudioFormat) -> None:
         """A new piece begins, in this format."""
-        self._wav = WavReader() if native.encoding == "wav" else None
-        self._converter = None
-        if native.encoding not in DECODES:
+        self._stretch = self._converter = None
+        if self._through:
             self._head = HeadReader(native)
-        elif self._wav is None:
-            self._open(native)
+            return
+        self._decoder = decode.decoder(native)
+        if native.encoding not in decode.BY_HAND:
+            self._heavy_bytes = _HEAVY_CODED_BYTES
+        elif self.format.encoding not in decode.BY_HAND or self._shaping.stretches:
+            second = (native.sample_rate or 48_000) * (native.channels or 2) * pcm.SAMPLE_BYTES
+            self._heavy_bytes = int(second * _HEAVY_S)
+
+    def is_heavy(self, chunk: bytes) -> bool:
+        """Whether feeding this chunk belongs in a thread."""
+        return not self._through and len(chunk) > self._heavy_bytes
 
     def feed(self, chunk: bytes) -> bytes:
         """Bytes as the provider gave them in, bytes for the caller out.
@@ -50,25 +87,32 @@ class Pipeline:
             if self._head.format is not None and not self.sounded:
                 self.format, self.sounded = self._head.format, True
             return chunk
-        if self._wav is not None:
-            chunk = self._wav.feed(chunk)
-            if self._converter is None and self._wav.format is not None:
-                self._open(self._wav.format)
-        return self._encode(self._converter.feed(chunk)) if self._converter and chunk else b""
+        assert self._decoder is not None
+        return self._shaped(self._decoder.feed(chunk))
 
     def end(self) -> bytes:
-        """The piece is at its end: what the decoder and the resampler still hold.
+        """The piece is at its end: what its decoder and filters still hold.
 
         Raises:
             Broken: it ended before its own framing says.
         """
-        if self._wav is not None:
-            self._wav.finish()
-        return self._encode(self._converter.finish()) if self._converter else b""
+        if self._decoder is None:
+            return b""
+        out = self._shaped(self._decoder.finish())
+        if self._converter is None:
+            return out
+        if self._stretch is not None:
+            out += self._encode(self._converter.feed(self._stretch.finish()))
+        return out + self._encode(self._converter.finish())
 
     def finish(self) -> bytes:
         """The speech is at its end: the encoder's tail."""
         return self._encoder.finish() if self._encoder is not None else b""
+
+    def exact(self, body: bytearray) -> None:
+        """Give a body that is complete the header with its true sizes, in place."""
+        if self._encoder is not None:
+            exact(body, self.format, self.frames)
 
     @property
     def seconds(self) -> float | None:
@@ -76,20 +120,38 @@ class Pipeline:
         rate = self.format.sample_rate
         return self.frames / rate if self._encoder is not None and rate else None
 
-    def _open(self, native: AudioFormat) -> None:
-        if native.sample_rate is None or native.channels is None:
-            raise NotSpeech("PCM came without its rate and channels")
+    def _shaped(self, samples: bytes) -> bytes:
+        if not samples:
+            return b""
+        if self._converter is None:
+            self._open()
+        assert self._converter is not None
+        if self._shaping.gain_db:
+            samples = pcm.louder(samples, self._shaping.gain_db)
+        if self._stretch is not None:
+            samples = self._stretch.feed(samples)
+        return self._encode(self._converter.feed(samples))
+
+    def _open(self) -> None:
+        """The piece's own rate and channels are known: open what turns them into the output's."""
+        assert self._decoder is not None
+        native = self._decoder.format
+        assert native is not None
+        assert native.sample_rate is not None
+        assert native.channels is not None
         source = native.sample_rate, native.channels
         if self._encoder is None:
             wanted = self.format
-            self.format = AudioFormat(
+            rate, channels = legal(
                 wanted.encoding, wanted.sample_rate or source[0], wanted.channels or source[1]
             )
+            self.format = AudioFormat(wanted.encoding, rate, channels)
             self._encoder = ENCODERS[wanted.encoding](self.format)
+        if self._shaping.stretches:
+            self._stretch = Tempo(*source, self._shaping.speed, self._shaping.pitch)
         assert self.format.sample_rate is not None
         assert self.format.channels is not None
-        target = self.format.sample_rate, self.format.channels
-        self._converter = pcm.converter(source, target)
+        self._converter = pcm.converter(source, (self.format.sample_rate, self.format.channels))
 
     def _encode(self, samples: bytes) -> bytes:
         if not samples or self._encoder is None or self.format.channels is None:
@@ -97,6 +159,21 @@ class Pipeline:
         self.sounded = True
         self.frames += len(samples) // (self.format.channels * pcm.SAMPLE_BYTES)
         return self._encoder.feed(samples)
+
+
+def preload() -> None:
+    """Import what converts and codes (0.2 s): in a thread, before the first `Pipeline` needs it."""
+    pcm.preload()
+    decode.preload()
+
+
+def is_loaded(native: AudioFormat, output: AudioFormat, *, plain: bool) -> bool:
+    """Whether a pipeline between these can run without a wait; `plain` says that nothing is
+    shaped."""
+    if plain and {native.encoding, output.encoding} <= set(decode.BY_HAND):
+        same = native.sample_rate == output.sample_rate and native.channels == output.channels
+        return same or pcm.is_loaded()
+    return pcm.is_loaded() and decode.is_loaded()
 
 
 def silence(output: AudioFormat, seconds: float) -> tuple[AudioFormat, bytes]:
@@ -107,5 +184,7 @@ def silence(output: AudioFormat, seconds: float) -> tuple[AudioFormat, bytes]:
     assert native.sample_rate is not None
     assert native.channels is not None
     frames = int(native.sample_rate * seconds)
-    body = pipeline.feed(bytes(frames * native.channels * pcm.SAMPLE_BYTES))
-    return pipeline.format, body + pipeline.end() + pipeline.finish()
+    body = bytearray(pipeline.feed(bytes(frames * native.channels * pcm.SAMPLE_BYTES)))
+    body += pipeline.end() + pipeline.finish()
+    pipeline.exact(body)
+    return pipeline.format, bytes(body)

@@ -56,10 +56,11 @@ class WavReader:
         self._left -= len(taken)
         return taken
 
-    def finish(self) -> None:
+    def finish(self) -> bytes:
         """The file is at its end. Raises Broken when its own size says that there was more."""
         if self.format is not None and self._left:
             raise Broken("the audio ended before the length that its own header states")
+        return b""
 
     def _past_header(self) -> bytes:
         """Walk the chunks of the head up to `data`; b"" while it is not all there."""

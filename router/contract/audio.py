@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -79,14 +79,25 @@ class AudioStream:
         """The upstream's own id of this synthesis, for support requests."""
 
 
-class Clip(msgspec.Struct, frozen=True):
-    """A voice sample to clone, as it was uploaded. Its bytes appear in no repr, log or file."""
+class Clip(msgspec.Struct, frozen=True, eq=False):
+    """A voice sample to clone: the file as it was uploaded, and what it sounds like once somebody
+    has decoded it. Neither appears in any repr, log or file.
+
+    A clip is compared by identity, because arrays of samples cannot be compared by `==`.
+    """
 
     data: bytes
     container: Container
+    seconds: float | None = None
+    """How long it lasts; `None`: it was not decoded."""
+    samples: Any = None
+    """A numpy array, float32 [2, frames] at 48 kHz, -1..1; `None`: it was not decoded."""
+    clips: bool = False
+    """Whether it was recorded too loud, so that its peaks are cut off."""
 
     def __repr__(self) -> str:
-        return f"Clip({self.container}, {len(self.data)} bytes)"
+        lasts = "" if self.seconds is None else f", {self.seconds:.1f} s"
+        return f"Clip({self.container}, {len(self.data)} bytes{lasts})"
 
 
 def container_of(head: bytes) -> Container | None:

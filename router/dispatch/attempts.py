@@ -10,9 +10,7 @@ from types import TracebackType
 
 import structlog
 
-from router.audio import pcm
-from router.audio.encode import exact
-from router.audio.pipeline import DECODES, Pipeline
+from router.audio.pipeline import Pipeline, Shaping, is_loaded, preload
 from router.contract.audio import AudioFormat, AudioStream
 from router.contract.errors import Broken, Busy, NotSpeech, ProviderError, TimedOut
 from router.contract.provider import Provider
@@ -26,8 +24,6 @@ _log = structlog.get_logger(__name__)
 
 LEAVE_S = 5.0
 """How long a provider may take to let go before we stop waiting: it promises one second."""
-HOP_BYTES = 131_072
-"""From here on a chunk is worth the 90 us of a thread (a third of a millisecond of conversion)."""
 
 
 class Sounding:
@@ -53,6 +49,9 @@ class Sounding:
     @property
     def seconds(self) -> float | None:
         return self._pipeline.seconds
+
+    def exact(self, body: bytearray) -> None:
+        self._pipeline.exact(body)
 
     async def aclose(self) -> None:
         await self._stack.aclose()
@@ -104,10 +103,8 @@ class Attempt:
     ) -> Sounding:
         hold = await self._slot(patience_s)
         stack.callback(hold.release)
-        pipeline = Pipeline(self._candidate.output)
+        pipeline = await self._pipeline()
         native = self._candidate.native
-        if native.encoding in DECODES and not pcm.is_loaded() and native != pipeline.format:
-            await asyncio.to_thread(pcm.preload)
         async with _within(first_by, "it was silent until its time for the first sound was over"):
             entering = _Leaving(self._provider.synthesize(order, native), self._candidate.provider)
             stream = await stack.enter_async_context(entering)
@@ -129,6 +126,14 @@ class Attempt:
             stack.push_async_callback(ahead.stop)
             sounding.body = ahead
         return sounding
+
+    async def _pipeline(self) -> Pipeline:
+        wanted = self._candidate
+        shaping = Shaping(wanted.gain_db, *wanted.stretch)
+        plain = not shaping.stretches and not shaping.gain_db
+        if not wanted.through and not is_loaded(wanted.native, wanted.output, plain=plain):
+            await asyncio.to_thread(preload)
+        return Pipeline(wanted.output, through=wanted.through, shaping=shaping)
 
     async def _slot(self, patience_s: float) -> Hold:
         try:
@@ -184,7 +189,7 @@ class Attempt:
             if len(body) > most:
                 sounding.body = _chain(bytes(body), sounding.body)
                 return
-        exact(body, sounding.format)
+        sounding.exact(body)
         sounding.length = len(body)
         sounding.body = _one(bytes(body))
 
@@ -248,7 +253,7 @@ class _within:  # noqa: N801  # reads as a word in `async with`
 
 
 async def _fed(pipeline: Pipeline, chunk: bytes) -> bytes:
-    if len(chunk) < HOP_BYTES:
+    if not pipeline.is_heavy(chunk):
         return pipeline.feed(chunk)
     return await asyncio.to_thread(pipeline.feed, chunk)
 

@@ -93,4 +93,5 @@ class Roster:
             kind=settings.entry.kind,
             capabilities=provider.offers(),
             voices=self._voices.get(name, {}),
+            gain_db=settings.entry.gain_db,
         )

@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
+from router.audio.decode import DECODES
 from router.audio.encode import ENCODERS
-from router.audio.pipeline import DECODES, silence
+from router.audio.pipeline import silence
 from router.contract.caller import Caller, Gate
 from router.contract.errors import (
     Busy,
@@ -24,7 +25,6 @@ from router.contract.errors import (
     Remedy,
     SpeechError,
     TimedOut,
-    UnsupportedFormat,
 )
 from router.contract.provider import Secret
 from router.contract.record import Attempt as AttemptRecord
@@ -143,7 +143,7 @@ class Speaker:
     ) -> Speech:
         """Ask the candidates in order until one has made a sound; the stack lets go of it."""
         if not is_speakable(request.text):
-            return _silent(request, made)
+            return await _silent(request, made)
         if not made.candidates:
             raise refusal(made, request, self.roster.offers, CODECS)
         deadline = self._deadline(request)
@@ -266,12 +266,9 @@ def _spoken(
     )
 
 
-def _silent(request: SpeechRequest, made: Plan) -> Speech:
+async def _silent(request: SpeechRequest, made: Plan) -> Speech:
     """Nothing to say: no provider is asked, nothing is charged."""
-    if request.format.encoding not in ENCODERS:
-        known = ", ".join(sorted(ENCODERS))
-        raise UnsupportedFormat(f"Silence can be had as: {known}.", param="response_format")
-    format, body = silence(request.format, SILENCE_S)
+    format, body = await asyncio.to_thread(silence, request.format, SILENCE_S)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield body

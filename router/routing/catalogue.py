@@ -21,6 +21,7 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Mapping[str, Capabilities] = {}
     voices: Mapping[str, Voice] = {}
     """By the voice's id, casefolded."""
+    gain_db: float = 0.0
     off: str | None = None
     """Why it is off, for people."""
 

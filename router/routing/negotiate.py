@@ -13,6 +13,9 @@ FREE_PCM = AudioFormat("pcm", 24_000, 1)
 """What is asked of a provider that makes PCM at any rate when the caller has no wish either."""
 
 
+PLAIN = ("pcm", "wav")
+
+
 class Codecs(msgspec.Struct, frozen=True):
     """What the router itself can take apart and put together."""
 
@@ -22,22 +25,26 @@ class Codecs(msgspec.Struct, frozen=True):
 
 
 class Agreement(NamedTuple):
-    """What the provider is asked for, and what the caller gets; equal means passed through."""
+    """What the provider is asked for, and what the caller gets."""
 
     native: AudioFormat
     output: AudioFormat
+    through: bool
+    """The provider's own bytes are passed on."""
 
 
-def agree(wanted: AudioFormat, offered: Iterable[AudioFormat], codecs: Codecs) -> Agreement | None:
+def agree(
+    wanted: AudioFormat, offered: Iterable[AudioFormat], codecs: Codecs, *, shaped: bool = False
+) -> Agreement | None:
     """The wanted format itself, else the one that is cheapest to turn into it; `None`: no way.
 
-    What can be decoded is always taken apart, so that a container's header is ours: a WAV that is
-    passed on has true sizes.
+    A compressed format is passed through unless the sound is to be `shaped`. A WAV never is: its
+    header is ours, so that its sizes are true.
     """
     offered = tuple(offered)
     for format in offered:
-        if format.encoding not in codecs.decodes and wanted.admits(format):
-            return Agreement(format, format)
+        if not shaped and format.encoding not in PLAIN and wanted.admits(format):
+            return Agreement(format, format, through=True)
     if wanted.encoding not in codecs.encodes:
         return None
     decodable = [format for format in offered if format.encoding in codecs.decodes]
@@ -45,7 +52,7 @@ def agree(wanted: AudioFormat, offered: Iterable[AudioFormat], codecs: Codecs) -
         return None
 
     def price(format: AudioFormat) -> tuple[bool, int]:
-        exact = format.encoding == wanted.encoding and wanted.admits(format)
+        exact = format.encoding in PLAIN and wanted.admits(format)
         return not exact, codecs.decodes.index(format.encoding)
 
     native = _filled(min(decodable, key=price), wanted)
@@ -54,7 +61,7 @@ def agree(wanted: AudioFormat, offered: Iterable[AudioFormat], codecs: Codecs) -
         wanted.sample_rate or native.sample_rate,
         wanted.channels or native.channels,
     )
-    return Agreement(native, output)
+    return Agreement(native, output, through=False)
 
 
 def _filled(format: AudioFormat, wanted: AudioFormat) -> AudioFormat:

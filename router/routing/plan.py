@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,11 @@ WHOLE_UP_TO = 1_000
 """Code points up to which a WAV is held until it is whole, so that it has exact sizes."""
 
 
+SHIFTS = (-12.0, 12.0)
+"""Semitones that can be made here for a provider that cannot."""
+UNSTRETCHED = (1.0, 0.0)
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One provider that could speak, and all that it would be asked."""
 
@@ -36,8 +41,14 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     voice: VoiceChoice
     native: AudioFormat
     output: AudioFormat
+    through: bool
+    """Its bytes are passed on as they are."""
+    gain_db: float
     speed: float
+    """What it is asked for; what it cannot do itself is in `stretch`."""
     pitch: float | None
+    stretch: tuple[float, float]
+    """Speed and semitones that are made here."""
     options: Mapping[str, Any]
     ignored: tuple[str, ...]
     """The caller's fields that it cannot honour."""
@@ -117,7 +128,7 @@ def plan(
         model=model.name,
         voice=voice.name,
         language=wish.language,
-        whole=_is_whole(request),
+        whole=_is_whole(request, model),
         candidates=tuple(candidates),
         passed=tuple(passed),
     )
@@ -172,9 +183,11 @@ def _check_length(request: SpeechRequest, model: PublicModel) -> None:
         )
 
 
-def _is_whole(request: SpeechRequest) -> bool:
-    held = request.format.encoding in ("wav", "flac")
-    return held and request.stream is not True and len(request.text) <= WHOLE_UP_TO
+def _is_whole(request: SpeechRequest, model: PublicModel) -> bool:
+    if not model.model.streaming:
+        return True
+    has_sizes = request.format.encoding in ("wav", "flac")
+    return has_sizes and request.stream is not True and len(request.text) <= WHOLE_UP_TO
 
 
 def _speaks_preset(request: SpeechRequest, model: PublicModel, offers: Offers) -> bool:
@@ -198,8 +211,6 @@ def _sorted_out(
             candidates.append(_candidate(rank, route, offers[route.provider], wish))
         except Unfit as unfit:
             passed.append(Passed(rank, route.provider, unfit.reason, unfit.detail))
-    # Whoever can speak at the wanted speed and pitch comes before those who would ignore them.
-    candidates.sort(key=lambda candidate: len({"speed", "pitch"} & {*candidate.ignored}))
     return candidates, passed
 
 
@@ -214,10 +225,11 @@ def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candid
     _check_language(caps, wish)
     if caps.max_chars is not None and len(wish.request.text) > caps.max_chars:
         raise Unfit("too_long", f"it takes at most {caps.max_chars} characters")
-    agreement = agree(wish.request.format, caps.formats, wish.codecs)
+    controls = _controls(wish, caps)
+    shaped = controls.stretch != UNSTRETCHED or offered.gain_db != 0.0
+    agreement = agree(wish.request.format, caps.formats, wish.codecs, shaped=shaped)
     if agreement is None:
         raise Unfit("no_format", f"it has {', '.join(str(format) for format in caps.formats)}")
-    speed, pitch, options, ignored = _controls(wish, caps)
     return Candidate(
         rank=rank,
         provider=route.provider,
@@ -225,10 +237,13 @@ def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candid
         voice=voice,
         native=agreement.native,
         output=agreement.output,
-        speed=speed,
-        pitch=pitch,
-        options=options,
-        ignored=ignored,
+        through=agreement.through,
+        gain_db=offered.gain_db,
+        speed=controls.speed,
+        pitch=controls.pitch,
+        stretch=controls.stretch,
+        options=controls.options,
+        ignored=controls.ignored,
     )
 
 
@@ -266,23 +281,39 @@ def _check_language(caps: Capabilities, wish: _Wish) -> None:
             raise Unfit("unreadable", f"it cannot read {script} characters in {tongue}")
 
 
-def _controls(
-    wish: _Wish, caps: Capabilities
-) -> tuple[float, float | None, dict[str, Any], tuple[str, ...]]:
-    """Speed, pitch and options as this provider can have them, and the names that it ignores."""
+class _Controls(NamedTuple):
+    """Speed, pitch and options: who does what."""
+
+    speed: float
+    pitch: float | None
+    stretch: tuple[float, float]
+    options: dict[str, Any]
+    ignored: tuple[str, ...]
+
+
+def _controls(wish: _Wish, caps: Capabilities) -> _Controls:
+    """What the provider does itself, what is made here, and the names of what nobody can do.
+
+    `pitch` counts semitones here. A provider whose own scale is another says so in its capabilities
+    by taking none, and is shifted.
+    """
     request = wish.request
     ignored = [name for name in request.options if name not in caps.options]
     options = {name: value for name, value in request.options.items() if name in caps.options}
-    speed, pitch = request.speed, request.pitch
+    speed, pitch = request.speed, request.pitch or None
+    stretch_speed, stretch_pitch = UNSTRETCHED
     if speed != 1.0 and not _within(speed, caps.speed):
-        speed = 1.0
-        ignored.append("speed")
-    if pitch is not None and pitch != 0 and not _within(pitch, caps.pitch):
+        speed, stretch_speed = 1.0, speed
+    if pitch is not None and not _within(pitch, caps.pitch):
+        if _within(pitch, SHIFTS):
+            stretch_pitch = pitch
+        else:
+            ignored.append("pitch")
         pitch = None
-        ignored.append("pitch")
     if request.clip is not None and not wish.clone:
         ignored.append("prompt_audio")
-    return speed, pitch, options, tuple(sorted(ignored))
+    stretch = (stretch_speed, stretch_pitch)
+    return _Controls(speed, pitch, stretch, options, tuple(sorted(ignored)))
 
 
 def _within(value: float, bounds: tuple[float, float] | None) -> bool:

@@ -83,6 +83,8 @@ class ProviderEntry(Part, frozen=True):
     """Speeches at once in this provider."""
     first_audio_s: Seconds | None = None
     """Its own limit for the first sound."""
+    gain_db: Annotated[float, Meta(ge=-60, le=60)] = 0.0
+    """How much louder it is made, so that a fallback does not jump in volume."""
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,8 @@ class Model(Part, frozen=True):
     price: Price = Price()
     default_format: Encoding | None = None
     default_voice: str | None = None
+    streaming: bool = True
+    """Whether audio leaves as it is spoken; else every answer is held whole, whatever is asked."""
     clone_fallback: Literal["refuse", "preset"] = "refuse"
     """What to do with a voice sample when no provider of the route that is on can clone: refuse, or
     speak in the preset voice and say so in `X-TTS-Ignored`."""

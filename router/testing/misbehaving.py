@@ -115,6 +115,7 @@ class Exchange:
             self._writer.write(data)
             await self._writer.drain()
         except ConnectionError as error:
+            self.request.gone.set()
             raise ClientLeft from error
 
     async def begin(
@@ -324,9 +325,12 @@ class Upstream:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._closed = False
         self._connected = 0
         self._arrived = asyncio.Condition()
+        self.at_work = 0
+        """How many requests it is answering now."""
         self.url = ""
         """`http://127.0.0.1:PORT`, without a path."""
         self.requests: list[Request] = []
@@ -341,34 +345,43 @@ class Upstream:
             await self._arrived.wait_for(lambda: len(self.requests) >= number)
         return self.requests[number - 1]
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, from its first request to its end."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection in a task of our own, which `close` may cancel."""
+        if self._closed:
+            writer.transport.abort()
+            return
         self._connected += 1
-        number = self._connected
+        task = asyncio.create_task(self._serve(reader, writer, self._connected))
+        self._connections[task] = writer
+        task.add_done_callback(self._connections.pop)
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        """One connection, from its first request to its end."""
         watch = asyncio.ensure_future(reader.read(1))
         try:
             keep = True
             while keep and (request := await _read(watch, reader, number)):
                 watch = asyncio.ensure_future(_watched(reader, request.gone))
                 keep = await self._answer(request, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, ValueError):
+            pass  # the client left within a request, or does not speak HTTP
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-            self._connections.discard(task)
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
     async def close(self) -> None:
-        tasks = list(self._connections)
-        for task in tasks:
+        """End every connection, also one that has not begun to be served."""
+        self._closed = True
+        connections = dict(self._connections)
+        for task, writer in connections.items():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            writer.transport.abort()
+        await asyncio.gather(*connections, return_exceptions=True)
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Behave; whether the connection may serve another."""
@@ -376,8 +389,13 @@ class Upstream:
             self.requests.append(request)
             self._arrived.notify_all()
         exchange = Exchange(request, writer, self.url)
-        with contextlib.suppress(ClientLeft):
+        self.at_work += 1
+        try:
             await self._behaviour(request)(exchange)
+        except ClientLeft:
+            return False
+        finally:
+            self.at_work -= 1
         return exchange.keep
 
     def _behaviour(self, request: Request) -> Behaviour:
@@ -396,7 +414,7 @@ class Upstream:
 async def misbehaving(script: Script) -> AsyncIterator[Upstream]:
     """Run the server on a free port of the loopback."""
     upstream = Upstream(script)
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(upstream.accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     upstream.url = f"http://127.0.0.1:{port}"
     try:

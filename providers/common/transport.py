@@ -1,0 +1,191 @@
+"""An httpx transport that speaks through aiohttp.
+
+httpx is the interface (request, response, errors); aiohttp moves the bytes, for it lets go of
+connections under cancellation where httpx's own pool jams, and costs a fraction of it. On the path
+of a request the transport itself is called: `httpx.AsyncClient` would cost more than the exchange.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+
+import aiohttp
+import httpx
+from yarl import URL
+
+_KEPT_S = 4
+"""Idle connections are kept shorter than the 5 s after which many servers close theirs."""
+
+_UNREAD_MS = 30_000
+"""How long the kernel keeps bytes that a peer does not take, also after we have let go."""
+
+_SMALL_BYTES = 64 * 1024
+
+
+class ServerHungUp(httpx.RemoteProtocolError):
+    """The connection was closed before an answer: the request may have been heard, or not."""
+
+
+_TABLE: tuple[tuple[type[Exception], type[httpx.TransportError], str], ...] = (
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout, "no connection in time"),
+    (aiohttp.ServerTimeoutError, httpx.ReadTimeout, "silence"),
+    (aiohttp.ClientProxyConnectionError, httpx.ProxyError, "its proxy cannot be reached"),
+    (aiohttp.ClientHttpProxyError, httpx.ProxyError, "its proxy refused"),
+    (aiohttp.ClientConnectorDNSError, httpx.ConnectError, "its name cannot be resolved"),
+    (aiohttp.ClientConnectorCertificateError, httpx.ConnectError, "its certificate is not trusted"),
+    (aiohttp.ClientSSLError, httpx.ConnectError, "no TLS can be agreed on"),
+    (aiohttp.ClientConnectorError, httpx.ConnectError, "no connection"),
+    (aiohttp.ServerDisconnectedError, ServerHungUp, "closed without an answer"),
+    (aiohttp.ClientConnectionError, httpx.ReadError, "the connection was reset"),
+    (aiohttp.ClientPayloadError, httpx.ReadError, "the body broke off"),
+    (aiohttp.ClientError, httpx.RemoteProtocolError, "that was not HTTP"),
+    (OSError, httpx.ReadError, "the connection was reset"),
+)
+"""aiohttp's errors in httpx's words, the more special first. Theirs hold addresses: ours do not."""
+
+
+@contextmanager
+def _in_httpx_words() -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, OSError) as error:
+        for theirs, ours, words in _TABLE:
+            if isinstance(error, theirs):
+                raise ours(words) from error
+        raise
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer as it comes; closing it before its end closes the connection.
+
+    An iterator and no generator: there is nothing in it that would need closing of its own.
+    """
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with _in_httpx_words():
+            chunk = await self._answer.content.readany()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        self._answer.close()
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """One session for one provider, HTTP/1.1.
+
+    Nothing is decoded, redirected, remembered as a cookie or taken from the environment, and
+    nothing waits for a place: the router's slots are the limit. There is no read timeout either,
+    for the router watches every chunk (aiohttp's own does not fire on a body that it cannot parse).
+
+    What a request's `extensions` get is `reused`: whether its connection had served another before.
+    An answer's have `framed`: whether its end can be told from a cut. A GET that meets a closed
+    kept connection is sent again by aiohttp itself; a POST never is.
+    """
+
+    def __init__(self, *, connect_s: float, proxy: str | None = None) -> None:
+        self._connect_s = connect_s
+        self._proxy = proxy
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        watch = aiohttp.TraceConfig()
+        watch.on_connection_reuseconn.append(_note_reuse)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=_KEPT_S, socket_factory=_socket
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=("User-Agent", "Content-Type"),
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=self._connect_s, sock_connect=self._connect_s
+            ),
+            trace_configs=[watch],
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request` and return with the head of its answer.
+
+        Raises:
+            httpx.TransportError: by the table above; the words hold neither address nor key.
+        """
+        assert self._session is not None, "the transport is not entered"
+        request.extensions["reused"] = False
+        with _in_httpx_words():
+            answer = await self._session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=request.headers.multi_items(),
+                data=_body(request),
+                allow_redirects=False,
+                proxy=self._proxy,
+                trace_request_ctx=request.extensions,
+            )
+        return httpx.Response(
+            answer.status,
+            headers=answer.raw_headers,
+            stream=_Body(answer),
+            extensions={"framed": _is_framed(answer.headers)},
+            request=request,
+        )
+
+
+async def _note_reuse(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _params: aiohttp.TraceConnectionReuseconnParams,
+) -> None:
+    context.trace_request_ctx["reused"] = True
+
+
+def _body(request: httpx.Request) -> Any:
+    """Small bodies at once; others piece by piece, as fast as the peer reads."""
+    if isinstance(request.stream, httpx.ByteStream):
+        content = request.content
+        return _slices(content) if len(content) > _SMALL_BYTES else content or None
+    return request.stream
+
+
+async def _slices(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), _SMALL_BYTES):
+        yield content[start : start + _SMALL_BYTES]
+
+
+def _is_framed(headers: Mapping[str, str]) -> bool:
+    return "Content-Length" in headers or "chunked" in headers.get("Transfer-Encoding", "").lower()
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that does not outlive a peer that takes nothing more."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
+    return made

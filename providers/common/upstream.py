@@ -1,0 +1,246 @@
+"""The one way to a remote API: requests out, answers in, every failure in the contract's words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, cast
+
+import httpx
+import msgspec
+
+from providers.common.failures import failure
+from providers.common.settings import Connection
+from providers.common.transport import AiohttpTransport, ServerHungUp
+from router.contract.errors import (
+    Broken,
+    Disconnected,
+    NotSpeech,
+    ProviderError,
+    TimedOut,
+    Unreachable,
+)
+
+_ERROR_BYTES = 16 * 1024
+_ERROR_S = 2.0
+_JSON_BYTES = 64 * 1024
+_JSON_S = 10.0
+
+_FILE_BYTES = 64 * 1024 * 1024
+"""Six minutes of 48 kHz stereo: the most that a file which an upstream names may be."""
+
+_LEAST_SECRET = 6
+"""Header values shorter than this are no secrets, and blotting them would garble words."""
+
+_PLAIN: Final = {"accept-encoding": "identity", "user-agent": "tts-router"}
+
+
+class Answer:
+    """A success, its body still to come; it lives as long as the block that asked for it."""
+
+    __slots__ = ("_chunks", "_name", "_room", "framed", "headers", "media_type", "status")
+
+    def __init__(self, name: str, response: httpx.Response, *, most: int | None = None) -> None:
+        self._name = name
+        self._room = most
+        self._chunks = aiter(cast("httpx.AsyncByteStream", response.stream))
+        self.status = response.status_code
+        self.headers = response.headers
+        self.framed: bool = response.extensions["framed"]
+        """False without a length and without chunks: its end proves nothing."""
+        self.media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body, non-empty bytes as they come, once. Nothing here looks at a clock.
+
+        Raises:
+            Broken: it ended before its end, or is longer than it may be.
+        """
+        return self
+
+    async def __anext__(self) -> bytes:
+        with _translated(self._name):
+            chunk = await anext(self._chunks)
+        if self._room is not None:
+            self._room -= len(chunk)
+            if self._room < 0:
+                raise Broken(f"{self._name} sent more than can be taken")
+        return chunk
+
+    async def start(self, most: int, within_s: float) -> tuple[bytes, bool]:
+        """At most `most` bytes of the body, and whether they are all of it. What does not come in
+        time, or breaks off, is done without."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(within_s):
+                async for chunk in self:
+                    body += chunk
+                    if len(body) > most:
+                        return bytes(body[:most]), False
+        except (TimeoutError, ProviderError):
+            return bytes(body), False
+        return bytes(body), True
+
+    async def json(self) -> Any:
+        """The body as JSON, bounded in size and time.
+
+        Raises:
+            NotSpeech: it is not JSON, not whole, or too long.
+        """
+        body, whole = await self.start(_JSON_BYTES, _JSON_S)
+        try:
+            if whole:
+                return msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        raise NotSpeech(f"{self._name} answered with JSON that cannot be read")
+
+
+class Upstream:
+    """A remote API. `name` is the provider's in messages; `secrets` never appear in one."""
+
+    def __init__(
+        self,
+        name: str,
+        transport: httpx.AsyncBaseTransport,
+        base_url: str,
+        headers: Mapping[str, str],
+        secrets: Iterable[str] = (),
+    ) -> None:
+        self.name = name
+        self._transport = transport
+        self._base = httpx.URL(base_url.rstrip("/") + "/")
+        self._urls: dict[str, httpx.URL] = {}
+        self._headers = {**_PLAIN, **headers}
+        self._secrets = tuple(secrets)
+
+    @asynccontextmanager
+    async def post(
+        self,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        fields: Mapping[str, str] | None = None,
+        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        trace: Mapping[str, str] | None = None,
+        private: Sequence[str] = (),
+    ) -> AsyncIterator[Answer]:
+        """Post `json`, or `fields` and `files` (each: file name, bytes, media type) as a form.
+
+        Entered, it was accepted: the status is 2xx. Leaving closes what has not come. What is
+        `private` (the text) is blotted out of a refusal's words, as our secrets are.
+
+        Raises:
+            ProviderError: by the status, or because the network failed.
+        """
+        headers = {**_sendable(trace or {}), **self._headers}
+        if json is not None:
+            headers["content-type"] = "application/json"
+        request = httpx.Request(
+            "POST",
+            self._url(path),
+            headers=headers,
+            content=msgspec.json.encode(json) if json is not None else None,
+            data=fields,
+            files=files,
+        )
+        async with self._sent(request) as answer:
+            await self._accepted(answer, private)
+            yield answer
+
+    @asynccontextmanager
+    async def get(
+        self, path: str, *, query: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Answer]:
+        """Get `path`; entered and left, and failing, as `post` does."""
+        url = self._url(path)
+        request = httpx.Request(
+            "GET", url.copy_merge_params(query) if query else url, headers=self._headers
+        )
+        async with self._sent(request) as answer:
+            await self._accepted(answer)
+            yield answer
+
+    @asynccontextmanager
+    async def fetch(self, location: str) -> AsyncIterator[Answer]:
+        """Get a file that the upstream named, wherever it is, without key and extra headers. A
+        relative `location` counts from the API's address.
+
+        Raises:
+            Broken: it cannot be had.
+        """
+        try:
+            url = self._base.join(location)
+        except httpx.InvalidURL:
+            url = httpx.URL()
+        if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+            raise Broken(f"{self.name} named a file that is not on the web")
+        request = httpx.Request("GET", url, headers=_PLAIN)
+        async with self._sent(request, most=_FILE_BYTES) as answer:
+            if answer.status != 200:
+                raise Broken(f"{self.name} named a file that it has not (HTTP {answer.status})")
+            yield answer
+
+    @asynccontextmanager
+    async def _sent(
+        self, request: httpx.Request, *, most: int | None = None
+    ) -> AsyncIterator[Answer]:
+        with _translated(self.name, request):
+            response = await self._transport.handle_async_request(request)
+        try:
+            yield Answer(self.name, response, most=most)
+        finally:
+            await cast("httpx.AsyncByteStream", response.stream).aclose()
+
+    async def _accepted(self, answer: Answer, private: Sequence[str] = ()) -> None:
+        if not 200 <= answer.status < 300:
+            body, _ = await answer.start(_ERROR_BYTES, _ERROR_S)
+            raise failure(
+                self.name, answer.status, answer.headers, body, (*self._secrets, *private)
+            )
+
+    def _url(self, path: str) -> httpx.URL:
+        """The few paths that a provider uses are parsed once."""
+        if path not in self._urls:
+            self._urls[path] = self._base.join(path)
+        return self._urls[path]
+
+
+@asynccontextmanager
+async def opened(settings: Connection, name: str) -> AsyncIterator[Upstream]:
+    """The upstream of a provider's settings, its connections closed at the end."""
+    key = settings.key.reveal().strip() if settings.key else ""
+    extra = {header: value.reveal().strip() for header, value in settings.headers.items()}
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    headers |= {header.lower(): value for header, value in extra.items()}
+    secrets = [value for value in (key, *extra.values()) if len(value) >= _LEAST_SECRET]
+    proxy = settings.proxy.reveal() if settings.proxy else None
+    async with AiohttpTransport(connect_s=settings.connect_s, proxy=proxy) as transport:
+        yield Upstream(name, transport, settings.base_url, headers, secrets)
+
+
+@contextmanager
+def _translated(name: str, request: httpx.Request | None = None) -> Iterator[None]:
+    """httpx's errors in the contract's words. With `request`, no answer to it has begun.
+
+    A GET is never `Disconnected`: the client has asked again by itself.
+    """
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        raise Unreachable(f"{name} cannot be reached: {error}") from error
+    except httpx.TimeoutException as error:
+        raise TimedOut(f"{name} was silent") from error
+    except (httpx.ReadError, httpx.WriteError, ServerHungUp) as error:
+        if request is None:
+            raise Broken(f"{name} broke off") from error
+        if request.method == "POST" and request.extensions.get("reused"):
+            raise Disconnected(f"{name} had closed a kept connection") from error
+        raise Unreachable(f"{name} hung up without an answer") from error
+    except httpx.HTTPError as error:
+        raise Broken(f"{name} answered with something that is not HTTP") from error
+
+
+def _sendable(trace: Mapping[str, str]) -> dict[str, str]:
+    return {k.lower(): v for k, v in trace.items() if (k + v).isascii() and (k + v).isprintable()}

@@ -1,0 +1,224 @@
+"""The compressed formats, encoded as speech arrives: mp3, aac and flac frame by frame, Opus in Ogg
+pages.
+
+Each starts with its first frame: no Xing or ID3 head that could lie about a length nobody knows
+yet. First bytes after this much audio (measured): opus 20 ms, flac 24 ms, mp3 48 ms at 24 kHz and
+72 ms at 48 kHz, aac 43 ms at 48 kHz and 85 ms at 24 kHz.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from router.contract.audio import AudioFormat, Encoding
+
+_MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_AAC_RATES = (*_MP3_RATES, 64_000, 88_200, 96_000)
+_OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
+_LEGAL_RATES: Mapping[Encoding, tuple[int, ...]] = {
+    "mp3": _MP3_RATES,
+    "aac": _AAC_RATES,
+    "opus": _OPUS_RATES,
+    "ogg": _OPUS_RATES,
+}
+_MOST_CHANNELS = 2
+
+
+def legal(encoding: Encoding, sample_rate: int, channels: int) -> tuple[int, int]:
+    """The nearest rate above, and the channels, that an encoding can have."""
+    if encoding in ("pcm", "wav"):
+        return sample_rate, channels
+    rates = _LEGAL_RATES.get(encoding)
+    if rates is not None:
+        sample_rate = rates[min(bisect.bisect_left(rates, sample_rate), len(rates) - 1)]
+    return sample_rate, min(channels, _MOST_CHANNELS)
+
+
+class _Codec(msgspec.Struct, frozen=True):
+    """How FFmpeg calls an encoder, and how it wants its samples."""
+
+    name: str
+    sample_format: str
+    bits_per_channel: int | None = None
+    options: Mapping[str, str] = {}
+    frame: int | None = None
+
+
+_CODECS: Mapping[Encoding, _Codec] = {
+    "mp3": _Codec("libmp3lame", "s16p", 64_000, {"reservoir": "0", "compression_level": "7"}),
+    "aac": _Codec("aac", "fltp", 64_000, {"aac_coder": "fast"}),
+    "flac": _Codec("flac", "s16", None, {"frame_size": "1152"}, frame=1_152),
+}
+
+
+class _Samples:
+    """Interleaved 16-bit PCM of any length, cut into an encoder's frames."""
+
+    def __init__(self, format: AudioFormat, sample_format: str, frame: int) -> None:
+        import av  # noqa: PLC0415  # loaded when first needed
+        import numpy as np  # noqa: PLC0415
+
+        assert format.sample_rate is not None
+        assert format.channels is not None
+        self._av, self._np = av, np
+        self._rate, self._channels = format.sample_rate, format.channels
+        self._layout = layout(self._channels)
+        self._sample_format = sample_format
+        self._frame_bytes = frame * self._channels * 2
+        self._held = bytearray()
+        self._at = 0
+
+    def frames(self, pcm: bytes) -> list[Any]:
+        """The whole frames that there are now."""
+        self._held += pcm
+        whole = len(self._held) // self._frame_bytes * self._frame_bytes
+        cut = range(0, whole, self._frame_bytes)
+        frames = [self._frame(self._held[at : at + self._frame_bytes]) for at in cut]
+        del self._held[:whole]
+        return frames
+
+    def last(self) -> list[Any]:
+        """The samples that fill no frame: the encoder takes a short one at the end."""
+        rest, self._held = self._held, bytearray()
+        return [self._frame(rest)] if rest else []
+
+    def _frame(self, pcm: bytearray) -> Any:
+        np = self._np
+        samples = np.frombuffer(bytes(pcm), dtype="<i2").reshape(-1, self._channels)
+        if self._sample_format == "fltp":
+            planes = np.ascontiguousarray(samples.T, dtype=np.float32) / np.float32(32_768)
+        elif self._sample_format == "s16p":
+            planes = np.ascontiguousarray(samples.T)
+        else:
+            planes = samples.reshape(1, -1)
+        frame = self._av.AudioFrame.from_ndarray(
+            planes, format=self._sample_format, layout=self._layout
+        )
+        frame.sample_rate = self._rate
+        frame.pts = self._at
+        self._at += len(samples)
+        return frame
+
+
+def layout(channels: int) -> str:
+    """FFmpeg's name for one or two channels."""
+    return "mono" if channels == 1 else "stereo"
+
+
+class FrameEncoder:
+    """A codec whose packets, one behind the other, are the file: mp3, ADTS aac, flac."""
+
+    def __init__(self, format: AudioFormat) -> None:
+        import av  # noqa: PLC0415  # loaded when first needed
+
+        codec = _CODECS[format.encoding]
+        assert format.channels is not None
+        context: Any = av.CodecContext.create(codec.name, "w")
+        context.sample_rate = format.sample_rate
+        context.layout = layout(format.channels)
+        context.format = codec.sample_format
+        context.thread_count = 1
+        context.options = dict(codec.options)
+        if codec.bits_per_channel is not None:
+            context.bit_rate = codec.bits_per_channel * format.channels
+        context.open()
+        self._context = context
+        self._samples = _Samples(format, codec.sample_format, codec.frame or context.frame_size)
+        self._wrap = _WRAPS.get(format.encoding, _bare)(format)
+        self._head = b"fLaC\x80\x00\x00\x22" + context.extradata if codec.name == "flac" else b""
+
+    def feed(self, pcm: bytes) -> bytes:
+        return self._encoded(self._samples.frames(pcm))
+
+    def finish(self) -> bytes:
+        return self._encoded([*self._samples.last(), None])
+
+    def _encoded(self, frames: list[Any]) -> bytes:
+        packets = [bytes(packet) for frame in frames for packet in self._context.encode(frame)]
+        body = b"".join(self._wrap(packet) for packet in packets)
+        if body and self._head:
+            body, self._head = self._head + body, b""
+        return body
+
+
+def _bare(format: AudioFormat) -> Callable[[bytes], bytes]:
+    del format
+    return bytes
+
+
+def _adts(format: AudioFormat) -> Callable[[bytes], bytes]:
+    """A header of seven bytes before each AAC frame (ISO/IEC 13818-7, 6.2): LC, no CRC."""
+    assert format.sample_rate is not None
+    assert format.channels is not None
+    rate = sorted(_AAC_RATES, reverse=True).index(format.sample_rate)
+    fixed = 0xFFF1 << 40 | 1 << 38 | rate << 34 | format.channels << 30
+
+    def wrap(packet: bytes) -> bytes:
+        size = len(packet) + 7
+        return (fixed | size << 13 | 0x7FF << 2).to_bytes(7, "big") + packet
+
+    return wrap
+
+
+_WRAPS: Mapping[Encoding, Callable[[AudioFormat], Callable[[bytes], bytes]]] = {"aac": _adts}
+
+
+def flac_exact(body: bytearray, frames: int) -> None:
+    """Write the number of samples into the head of a FLAC that is held whole (RFC 9639, 8.2)."""
+    body[21] = body[21] & 0xF0 | frames >> 32 & 0x0F
+    body[22:26] = (frames & 0xFFFF_FFFF).to_bytes(4, "big")
+
+
+class _Sink:
+    """A file that only takes: what the container writes is fetched from here."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+class OpusEncoder:
+    """Opus in Ogg pages of 20 ms: one container for the whole speech, its length exact at the
+    end."""
+
+    def __init__(self, format: AudioFormat) -> None:
+        import av  # noqa: PLC0415  # loaded when first needed
+
+        assert format.channels is not None
+        self._sink = _Sink()
+        pages = {"page_duration": "20000", "flush_packets": "1"}
+        self._container: Any = av.open(self._sink, "w", format="ogg", options=pages)
+        stream: Any = self._container.add_stream("libopus", rate=format.sample_rate)
+        stream.layout = layout(format.channels)
+        stream.format = "s16"
+        stream.bit_rate = 32_000 * format.channels
+        stream.options = {"frame_duration": "20", "compression_level": "5"}
+        stream.codec_context.thread_count = 1
+        stream.codec_context.open()
+        self._stream = stream
+        self._samples = _Samples(format, "s16", stream.codec_context.frame_size)
+
+    def feed(self, pcm: bytes) -> bytes:
+        return self._encoded(self._samples.frames(pcm))
+
+    def finish(self) -> bytes:
+        body = self._encoded([*self._samples.last(), None])
+        self._container.close()
+        return body + self._sink.taken()
+
+    def _encoded(self, frames: list[Any]) -> bytes:
+        for frame in frames:
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        return self._sink.taken()
