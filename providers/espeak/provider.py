@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import espeakng_loader
@@ -92,12 +92,13 @@ class Espeak:
         self, order: SpeechOrder, format: AudioFormat
     ) -> AsyncIterator[AudioStream]:
         utterance = await self._utterance(order, format)
-        async with self._speakers.worker() as worker:
+        async with AsyncExitStack() as lent:
+            worker = await lent.enter_async_context(self._speakers.worker())
             worker.order(utterance)
             first = await worker.next()
             if first is None:
                 raise Broken("espeak-ng ended without a sound")
-            chunks = _Chunks(worker, first)
+            chunks = _Chunks(worker, first, lent.aclose)
             try:
                 yield AudioStream(FORMAT, chunks, voice=utterance.voice)
             finally:
@@ -146,10 +147,14 @@ class Espeak:
 
 class _Chunks:
     """The audio of one utterance. It ends when its utterance has been left, so that it can never
-    take the audio of the next."""
+    take the audio of the next; at its end the worker is given back, while the caller still listens.
+    """
 
-    def __init__(self, worker: Worker, first: bytes) -> None:
+    def __init__(
+        self, worker: Worker, first: bytes, give_back: Callable[[], Awaitable[None]]
+    ) -> None:
         self._worker = worker
+        self._give_back = give_back
         self._first: bytes | None = first
         self.left = False
 
@@ -164,6 +169,8 @@ class _Chunks:
             return first
         chunk = await self._worker.next()
         if chunk is None:
+            self.left = True
+            await self._give_back()
             raise StopAsyncIteration
         return chunk
 

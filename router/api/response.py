@@ -4,8 +4,8 @@ returning."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 
 import structlog
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
@@ -35,7 +35,7 @@ class SpeechResponse:
         self,
         journey: AbstractAsyncContextManager[Speech],
         head: Callable[[Speech], Headers],
-        body: Callable[[Speech], AsyncIterator[bytes]],
+        body: Callable[[Speech], AsyncGenerator[bytes, None]],
         refuse: Callable[[Exception], ASGIApp],
         slow_reader_s: float,
     ) -> None:
@@ -55,8 +55,9 @@ class SpeechResponse:
                 try:
                     async with self._journey as speech:
                         await reader.start(self._head(speech))
-                        async for chunk in self._body(speech):
-                            await reader.take(chunk)
+                        async with aclosing(self._body(speech)) as body:
+                            async for chunk in body:
+                                await reader.take(chunk)
                     await reader.end()
                 finally:
                     reader.close()

@@ -7,7 +7,7 @@ stream of the asked format, cut anywhere and carried in base64.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -56,7 +56,7 @@ class Failed(msgspec.Struct, tag_field="type", tag="speech.audio.error"):
     error: Detail
 
 
-async def events(speech: Speech) -> AsyncIterator[bytes]:
+async def events(speech: Speech) -> AsyncGenerator[bytes, None]:
     """The body. After an error's event the stream breaks off as well: neither end is a clean one.
 
     Raises:

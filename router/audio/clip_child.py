@@ -27,6 +27,7 @@ Out, on descriptor 1: `kind` (one byte), then
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import io
 import math
@@ -64,6 +65,7 @@ CPU_S = 6
 _MEMORY = 192 << 20
 """Address space for a clip, above what the process has when it is ready. The samples take 46 MB."""
 
+_NOBODY = 65534
 _WINDOW = RATE // 50
 _AUDIBLE = 1e-3
 """A window of 20 ms whose root mean square is below this (-60 dB of full scale) is silent ..."""
@@ -130,12 +132,10 @@ def _become_nobody() -> None:
     """Root is not held by limits. Where it cannot be left (a container's root often cannot), the
     limits hold whoever keeps to them, and FFmpeg does."""
     if os.geteuid() == 0:
-        try:
+        with contextlib.suppress(OSError):
             os.setgroups([])
-            os.setresgid(*[65534] * 3)
-            os.setresuid(*[65534] * 3)
-        except OSError:
-            pass
+            os.setresgid(*[_NOBODY] * 3)
+            os.setresuid(*[_NOBODY] * 3)
     if sys.platform == "linux":
         prctl = ctypes.CDLL(None).prctl
         prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
@@ -357,14 +357,24 @@ def answer() -> None:
         write(channel.data)
 
 
+def rehearse() -> None:
+    """Decode something good and something bad, because no module can be imported later."""
+    square = (b"\x40" * 20 + b"\xc0" * 20) * 400
+    head = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + len(square), b"WAVEfmt ", 16, 1, 1,
+                       8000, 8000, 1, 8, b"data", len(square))  # fmt: skip
+    decoded(head + square, "wav")
+    for container in _READERS:
+        with contextlib.suppress(Refusal):
+            decoded(head, container)
+
+
 def main(*directories: str) -> None:
     use_one_thread()
     sys.path[:0] = directories
     import av  # noqa: PLC0415
-    import numpy as np  # noqa: F401, PLC0415
-    import soxr  # noqa: F401, PLC0415
 
     av.logging.set_level(None)
+    rehearse()
     give_up()
     write(b"R")
     try:

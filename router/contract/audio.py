@@ -52,9 +52,10 @@ class AudioFormat(msgspec.Struct, frozen=True):
 class AudioStream:
     """Speech on its way out of a provider, in exactly the format that was asked for.
 
-    `chunks` gives non-empty bytes, cut anywhere (also inside a sample). It may be iterated once. It
-    holds nothing that needs closing: leaving `Provider.synthesize` lets go of everything, at any
-    moment.
+    `chunks` gives non-empty bytes, cut anywhere (also inside a sample). It may be iterated once.
+    When it ends, what is scarce (a child, a place in a batch) is given back, for the caller may
+    still be listening. It holds nothing that needs closing: leaving `Provider.synthesize` lets go
+    of everything, at any moment.
     """
 
     __slots__ = ("chunks", "format", "framed", "upstream_id", "voice")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 
@@ -115,13 +115,16 @@ class Attempt:
             head, ended = await self._first_sound(source, pipeline)
         if ended:
             hold.release()
-            body: AsyncIterator[bytes] = _one(head)
+            body = _one(head)
         else:
             body = self._rest(source, pipeline, head, hold)
+        stack.push_async_callback(body.aclose)
         sounding = Sounding(stack, stream, body, pipeline)
         if whole_bytes:
             await self._collect(sounding, whole_bytes)
-        if sounding.length is None and not ended:
+        if sounding.length is not None:
+            await stack.aclose()  # the provider is done with, however slow the caller reads
+        elif not ended:
             ahead = RunAhead(sounding.body)
             stack.push_async_callback(ahead.stop)
             sounding.body = ahead
@@ -159,7 +162,7 @@ class Attempt:
 
     async def _rest(
         self, source: AsyncIterator[bytes], pipeline: Pipeline, head: bytes, hold: Hold
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The body from the first sound on. Raises only ProviderError."""
         yield head
         loop = asyncio.get_running_loop()
@@ -258,7 +261,7 @@ async def _fed(pipeline: Pipeline, chunk: bytes) -> bytes:
     return await asyncio.to_thread(pipeline.feed, chunk)
 
 
-async def _one(body: bytes) -> AsyncIterator[bytes]:
+async def _one(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
 
 

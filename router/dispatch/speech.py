@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from router.contract.audio import AudioFormat
 
@@ -54,7 +54,7 @@ class Speech:
         """Seconds of audio made so far; `None` for a compressed body that passes through."""
         return self._seconds()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body. Raises ProviderError where speech breaks off: what came before is not whole."""
         async for chunk in self._chunks:
             self.bytes_out += len(chunk)
