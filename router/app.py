@@ -26,6 +26,7 @@ from router.api.operations import OperationsController
 from router.api.response import Headers
 from router.api.samples import Samples, SamplesController
 from router.api.speech import SpeechController
+from router.audio.clip import ClipDecoder
 from router.contract.caller import OpenGate
 from router.contract.errors import InvalidRequest, SpeechError
 from router.contract.provider import Secret
@@ -45,7 +46,7 @@ AnyRequest = Request[Any, Any, State]
 EXPOSED = (
     *("X-Request-ID", "Retry-After", "X-Audio-Sample-Rate", "X-Audio-Channels"),
     *("X-TTS-Provider", "X-TTS-Model", "X-TTS-Voice", "X-TTS-Fallback"),
-    *("X-TTS-Characters", "X-TTS-Ignored"),
+    *("X-TTS-Characters", "X-TTS-Ignored", "X-TTS-Warning"),
 )
 
 
@@ -58,9 +59,11 @@ async def speaking(settings: Settings, kinds: Kinds) -> AsyncIterator[Speaker]:
         roster = Roster(settings, parts.providers, parts.failed)
         observers.join(roster)
         observers.join(Journal())
-        async with roster.kept_fresh():
+        async with roster.kept_fresh(), ClipDecoder() as clips:
             guess = await asyncio.to_thread(latin.load)
-            yield Speaker(settings, roster, OpenGate(), observers, secret=secret, latin=guess)
+            yield Speaker(
+                settings, roster, OpenGate(), observers, clips=clips, secret=secret, latin=guess
+            )
 
 
 def create_app(

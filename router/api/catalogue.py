@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from litestar import Controller, get
 
+from router.api.body import ApiRequest
 from router.api.door import Door
 from router.contract.speech import Capabilities
 from router.dispatch.speaker import CODECS, Speaker
@@ -108,8 +109,9 @@ class CatalogueController(Controller):
         sync_to_thread=False,
         summary="List the voices",
     )
-    def voices(self, door: Door) -> Voices:
-        listed = list_voices(door.speaker, door.settings.server.public_url)
+    def voices(self, request: ApiRequest, door: Door) -> Voices:
+        base = door.settings.server.public_url or str(request.base_url)
+        listed = list_voices(door.speaker, base)
         return Voices(listed, listed)
 
 

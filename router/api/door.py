@@ -169,6 +169,8 @@ def head(speech: Speech, asked: Asked, request_id: str) -> Headers:
         (b"x-tts-characters", str(speech.characters).encode()),
         (b"x-tts-ignored", _ascii(", ".join(speech.ignored) or "none")),
     ]
+    if speech.warnings:
+        headers.append((b"x-tts-warning", _ascii(", ".join(speech.warnings))))
     if speech.format.sample_rate is not None:
         headers.append((b"x-audio-sample-rate", str(speech.format.sample_rate).encode()))
     if speech.format.channels is not None:

@@ -50,8 +50,8 @@ class Guard:
         await self._app(http, receive, send)
 
     def _refusal(self, scope: HTTPScope) -> ASGIApp | None:
-        host = header(scope, b"host") or ""
-        if not self._knows_host(host):
+        host = header(scope, b"host")
+        if host is not None and not self._knows_host(host):
             return _forbidden(scope, "This Host is not answered. Add it to server.hosts.")
         origin = header(scope, b"origin")
         if origin is not None and not self.knows_origin(origin):

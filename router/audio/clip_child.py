@@ -37,7 +37,7 @@ import signal
 import struct
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,8 +165,20 @@ def renew_time() -> None:
 # ---- decoding
 
 
+class Kind(NamedTuple):
+    """What decoded frames have in common that can be converted together."""
+
+    rate: int
+    channels: int
+    is_planar: bool
+    sample: str
+
+
 class Reel:
-    """Takes decoded frames of any kind and keeps them as stereo at 48 kHz."""
+    """Takes decoded frames of any kind and keeps them as stereo at 48 kHz.
+
+    Frames are gathered and converted a second at a time, which halves the work.
+    """
 
     def __init__(self) -> None:
         import numpy as np  # noqa: PLC0415
@@ -175,25 +187,27 @@ class Reel:
         # Memory that is never written to is never had: this costs what the clip needs.
         self._kept: Samples = np.empty((2, MOST_FRAMES), np.float32)
         self._frames = 0
+        self._gathered: list[Any] = []
+        self._gathered_s = self._seconds = 0.0
+        self._kind = Kind(0, 0, False, "")
         self._rate = 0
         self._resampler: Any = None
-        self._seconds = 0.0
         self._heard = self._full = 0
 
     def add(self, frame: AudioFrame) -> None:
         """Raises: Refusal: `long`, `rate` or `many`."""
-        samples = self._stereo(frame)
-        rate = frame.sample_rate
-        if not LEAST_RATE <= rate <= MOST_RATE:
-            raise Refusal("rate", rate)
-        self._seconds += len(samples) / rate
+        layout, sample = frame.layout, frame.format
+        kind = Kind(frame.sample_rate, layout.nb_channels, sample.is_planar, sample.name)
+        if kind != self._kind:
+            self._turn_to(kind)
+        seconds = frame.samples / kind.rate
+        self._seconds += seconds
         if self._seconds > LONGEST_S + PADDING_S:
             raise Refusal("long")
-        self._heard += samples.size
-        self._full += int(self._np.count_nonzero(self._np.abs(samples) >= _FULL))
-        if rate != self._rate:
-            self._turn_to(rate)
-        self._keep(samples if rate == RATE else self._resampler.resample_chunk(samples))
+        self._gathered.append(frame.to_ndarray())
+        self._gathered_s += seconds
+        if self._gathered_s >= 1:
+            self._convert()
 
     def finish(self) -> tuple[Samples, bool]:
         """The samples, and whether their peaks are cut off.
@@ -201,7 +215,8 @@ class Reel:
         Raises:
             Refusal: `broken`, `silent` or `short`.
         """
-        self._turn_to(0)
+        self._convert()
+        self._resample_at(0)
         if not self._frames:
             raise Refusal("broken")
         samples = self._kept[:, : self._frames]
@@ -212,15 +227,33 @@ class Reel:
             raise Refusal("short", sounding)
         return samples, self._full >= self._heard * _CUT_OFF
 
-    def _stereo(self, frame: AudioFrame) -> Samples:
-        """[frames, 2], -1..1. Channels beyond two are averaged into both."""
+    def _turn_to(self, kind: Kind) -> None:
+        """A chained file may change what it is in the middle."""
+        if not LEAST_RATE <= kind.rate <= MOST_RATE:
+            raise Refusal("rate", kind.rate)
+        if not 1 <= kind.channels <= MOST_CHANNELS:
+            raise Refusal("many", kind.channels)
+        self._convert()
+        self._kind = kind
+        if kind.rate != self._rate:
+            self._resample_at(kind.rate)
+
+    def _convert(self) -> None:
+        if not self._gathered:
+            return
+        samples = self._stereo(self._np.concatenate(self._gathered, axis=1))
+        self._gathered.clear()
+        self._gathered_s = 0.0
+        self._heard += samples.size
+        self._full += int(self._np.count_nonzero(self._np.abs(samples) >= _FULL))
+        self._keep(self._resampler.resample_chunk(samples) if self._resampler else samples)
+
+    def _stereo(self, array: Any) -> Samples:
+        """[frames, 2], -1..1. More channels than two are averaged into both."""
         np = self._np
-        channels = frame.layout.nb_channels
-        if not 1 <= channels <= MOST_CHANNELS:
-            raise Refusal("many", channels)
-        array = frame.to_ndarray()
         kind = array.dtype
-        array = array.T if frame.format.is_planar else array.reshape(-1, channels)
+        channels = self._kind.channels
+        array = array.T if self._kind.is_planar else array.reshape(-1, channels)
         if kind.kind == "u":
             scaled = (array.astype(np.float32) - 128) / 128
         elif kind.kind == "i":
@@ -231,11 +264,11 @@ class Reel:
             scaled = scaled.mean(axis=1, keepdims=True)
         return np.ascontiguousarray(np.broadcast_to(scaled, (len(scaled), 2)))
 
-    def _turn_to(self, rate: int) -> None:
-        """Let the resampler's tail out; make the next. A chained file may change its rate."""
-        if self._resampler is not None:
+    def _resample_at(self, rate: int) -> None:
+        """Let the resampler's tail out and make the next; at 48 kHz, and at zero, there is none."""
+        if self._resampler:
             self._keep(self._resampler.resample_chunk(self._np.empty((0, 2), "f4"), last=True))
-            self._resampler = None
+        self._resampler = None
         if rate not in (0, RATE):
             import soxr  # noqa: PLC0415
 

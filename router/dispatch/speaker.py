@@ -9,9 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
+from router.audio.clip import ClipDecoder
 from router.audio.decode import DECODES
 from router.audio.encode import ENCODERS
 from router.audio.pipeline import silence
+from router.contract.audio import Clip
 from router.contract.caller import Caller, Gate
 from router.contract.errors import (
     Busy,
@@ -63,6 +65,7 @@ class Speaker:
         gate: Gate,
         observers: Observers,
         *,
+        clips: ClipDecoder,
         secret: Secret,
         latin: LatinGuess | None = None,
     ) -> None:
@@ -71,6 +74,7 @@ class Speaker:
         self.gate = gate
         self.observers = observers
         self._latin = latin
+        self._clips = clips
         self._key = hashlib.sha256(secret.reveal().encode()).digest()
         self._settings = settings
         self._timeouts = settings.timeouts
@@ -110,6 +114,7 @@ class Speaker:
                 self._note_plan(record, request, made)
                 await stack.enter_async_context(self.gate.admit(caller, request))
                 stack.callback((await self._place()).release)
+                request = await self._with_samples(request)
                 speech = await self._begin(stack, request, made, record)
                 _note_speech(record, speech)
                 yield speech
@@ -131,6 +136,12 @@ class Speaker:
 
     def _plan(self, request: SpeechRequest) -> Plan:
         return plan(request, self.catalogue, self.roster.offers, CODECS, self._latin)
+
+    async def _with_samples(self, request: SpeechRequest) -> SpeechRequest:
+        """Decode the voice sample, once for all attempts. Raises BadClip or Overloaded."""
+        if request.clip is None:
+            return request
+        return msgspec.structs.replace(request, clip=await self._clips.decode(request.clip))
 
     async def _place(self) -> Hold:
         try:
@@ -260,10 +271,15 @@ def _spoken(
         voice=sounding.stream.voice or candidate.voice.id or made.voice,
         fallback=trail(made, candidate, failed),
         ignored=candidate.ignored,
+        warnings=_warnings(request.clip),
         characters=len(request.text),
         upstream_id=sounding.stream.upstream_id,
         seconds=lambda: sounding.seconds,
     )
+
+
+def _warnings(clip: Clip | None) -> tuple[str, ...]:
+    return ("prompt_audio clips",) if clip is not None and clip.clips else ()
 
 
 async def _silent(request: SpeechRequest, made: Plan) -> Speech:
@@ -283,6 +299,7 @@ async def _silent(request: SpeechRequest, made: Plan) -> Speech:
         voice=made.voice,
         fallback="none",
         ignored=(),
+        warnings=(),
         characters=0,
         upstream_id=None,
         seconds=lambda: SILENCE_S,

@@ -29,6 +29,7 @@ class Speech:
         voice: str,
         fallback: str,
         ignored: tuple[str, ...],
+        warnings: tuple[str, ...],
         characters: int,
         upstream_id: str | None,
         seconds: Callable[[], float | None],
@@ -43,6 +44,7 @@ class Speech:
         self.voice = voice
         self.fallback = fallback
         self.ignored = ignored
+        self.warnings = warnings
         self.characters = characters
         self.upstream_id = upstream_id
         self._seconds = seconds
