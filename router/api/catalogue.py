@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from router.api.body import ApiRequest
 from router.api.door import Door
@@ -83,7 +85,7 @@ class CatalogueController(Controller):
         sync_to_thread=False,
         summary="List the models",
     )
-    def models(self, door: Door) -> Models:
+    def models(self, door: NamedDependency[Door]) -> Models:
         listed = list_models(door.speaker)
         return Models(listed, listed)
 
@@ -95,7 +97,7 @@ class CatalogueController(Controller):
         sync_to_thread=False,
         summary="Describe one model",
     )
-    def model(self, name: str, door: Door) -> ModelInfo:
+    def model(self, name: FromPath[str], door: NamedDependency[Door]) -> ModelInfo:
         speaker = door.speaker
         public = speaker.catalogue.model(str(name).lstrip("/"), speaker.roster.offers)
         return describe_model(public, speaker)
@@ -109,7 +111,7 @@ class CatalogueController(Controller):
         sync_to_thread=False,
         summary="List the voices",
     )
-    def voices(self, request: ApiRequest, door: Door) -> Voices:
+    def voices(self, request: ApiRequest, door: NamedDependency[Door]) -> Voices:
         base = door.settings.server.public_url or str(request.base_url)
         listed = list_voices(door.speaker, base)
         return Voices(listed, listed)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
 
 from router.api import body as bodies
 from router.api import shapes
@@ -83,7 +84,7 @@ class OperationsController(Controller):
         return {"status": "live"}
 
     @get("/health/ready", sync_to_thread=False, summary="Can it speak, and who is off and why?")
-    def ready(self, door: Door) -> Response[Readiness]:
+    def ready(self, door: NamedDependency[Door]) -> Response[Readiness]:
         found = readiness(door.speaker)
         return Response(found, status_code=200 if found.status == "ready" else 503)
 
@@ -93,7 +94,7 @@ class OperationsController(Controller):
         request_max_body_size=BODY_BYTES,
         summary="Who would be asked for this request, and why others not",
     )
-    async def explain(self, request: ApiRequest, door: Door) -> Explanation:
+    async def explain(self, request: ApiRequest, door: NamedDependency[Door]) -> Explanation:
         body = await bodies.read(request)
         endpoint = shapes.of_any(body)
         shape = shapes.family(endpoint, body, door.speaker.catalogue)

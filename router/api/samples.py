@@ -6,6 +6,8 @@ import asyncio
 from collections import OrderedDict
 
 from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from router.api.body import ApiRequest
@@ -114,7 +116,11 @@ class SamplesController(Controller):
         summary="Hear a sample of a voice (WAV)",
     )
     async def sample(
-        self, request: ApiRequest, voice: str, door: Door, samples: Samples
+        self,
+        request: ApiRequest,
+        voice: FromPath[str],
+        door: NamedDependency[Door],
+        samples: NamedDependency[Samples],
     ) -> ASGIApp:
         record = door.opened(request, "openai")
         error: BaseException | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Controller, post
+from litestar.di import NamedDependency
 from litestar.types import ASGIApp
 
 from router.api.body import BODY_BYTES, ApiRequest
@@ -20,13 +21,13 @@ class SpeechController(Controller):
     request_max_body_size = BODY_BYTES
 
     @post(list(SHARED), status_code=200, summary="Speak (OpenAI's and LEAPERone's shape)")
-    async def shared(self, request: ApiRequest, door: Door) -> ASGIApp:
+    async def shared(self, request: ApiRequest, door: NamedDependency[Door]) -> ASGIApp:
         return await door.speak(request, "shared")
 
     @post(list(NEWER), status_code=200, summary="Speak (NanoGPT's newer spelling)")
-    async def newer(self, request: ApiRequest, door: Door) -> ASGIApp:
+    async def newer(self, request: ApiRequest, door: NamedDependency[Door]) -> ASGIApp:
         return await door.speak(request, "nanogpt-newer")
 
     @post(list(NANOGPT), status_code=200, summary="Speak (NanoGPT's shape)")
-    async def nanogpt(self, request: ApiRequest, door: Door) -> ASGIApp:
+    async def nanogpt(self, request: ApiRequest, door: NamedDependency[Door]) -> ASGIApp:
         return await door.speak(request, "nanogpt")
