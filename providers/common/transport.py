@@ -8,8 +8,7 @@ of a request the transport itself is called: `httpx.AsyncClient` would cost more
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -48,15 +47,11 @@ _TABLE: tuple[tuple[type[Exception], type[httpx.TransportError], str], ...] = (
 """aiohttp's errors in httpx's words, the more special first. Theirs hold addresses: ours do not."""
 
 
-@contextmanager
-def _in_httpx_words() -> Iterator[None]:
-    try:
-        yield
-    except (aiohttp.ClientError, OSError) as error:
-        for theirs, ours, words in _TABLE:
-            if isinstance(error, theirs):
-                raise ours(words) from error
-        raise
+def _in_httpx_words(error: aiohttp.ClientError | OSError) -> httpx.TransportError:
+    for theirs, ours, words in _TABLE:
+        if isinstance(error, theirs):
+            return ours(words)
+    raise AssertionError("the table ends with both roots")
 
 
 class _Body(httpx.AsyncByteStream):
@@ -72,8 +67,10 @@ class _Body(httpx.AsyncByteStream):
         return self
 
     async def __anext__(self) -> bytes:
-        with _in_httpx_words():
+        try:
             chunk = await self._answer.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _in_httpx_words(error) from error
         if not chunk:
             raise StopAsyncIteration
         return chunk
@@ -137,7 +134,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """
         assert self._session is not None, "the transport is not entered"
         request.extensions["reused"] = False
-        with _in_httpx_words():
+        try:
             answer = await self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
@@ -147,6 +144,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 proxy=self._proxy,
                 trace_request_ctx=request.extensions,
             )
+        except (aiohttp.ClientError, OSError) as error:
+            raise _in_httpx_words(error) from error
         return httpx.Response(
             answer.status,
             headers=answer.raw_headers,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 import httpx
@@ -60,8 +60,10 @@ class Answer:
         return self
 
     async def __anext__(self) -> bytes:
-        with _translated(self._name):
+        try:
             chunk = await anext(self._chunks)
+        except httpx.HTTPError as error:
+            raise _translated(self._name, error) from error
         if self._room is not None:
             self._room -= len(chunk)
             if self._room < 0:
@@ -186,8 +188,10 @@ class Upstream:
     async def _sent(
         self, request: httpx.Request, *, most: int | None = None
     ) -> AsyncIterator[Answer]:
-        with _translated(self.name, request):
+        try:
             response = await self._transport.handle_async_request(request)
+        except httpx.HTTPError as error:
+            raise _translated(self.name, error, request) from error
         try:
             yield Answer(self.name, response, most=most)
         finally:
@@ -220,26 +224,24 @@ async def opened(settings: Connection, name: str) -> AsyncIterator[Upstream]:
         yield Upstream(name, transport, settings.base_url, headers, secrets)
 
 
-@contextmanager
-def _translated(name: str, request: httpx.Request | None = None) -> Iterator[None]:
+def _translated(
+    name: str, error: httpx.HTTPError, request: httpx.Request | None = None
+) -> ProviderError:
     """httpx's errors in the contract's words. With `request`, no answer to it has begun.
 
     A GET is never `Disconnected`: the client has asked again by itself.
     """
-    try:
-        yield
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-        raise Unreachable(f"{name} cannot be reached: {error}") from error
-    except httpx.TimeoutException as error:
-        raise TimedOut(f"{name} was silent") from error
-    except (httpx.ReadError, httpx.WriteError, ServerHungUp) as error:
-        if request is None:
-            raise Broken(f"{name} broke off") from error
-        if request.method == "POST" and request.extensions.get("reused"):
-            raise Disconnected(f"{name} had closed a kept connection") from error
-        raise Unreachable(f"{name} hung up without an answer") from error
-    except httpx.HTTPError as error:
-        raise Broken(f"{name} answered with something that is not HTTP") from error
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        return Unreachable(f"{name} cannot be reached: {error}")
+    if isinstance(error, httpx.TimeoutException):
+        return TimedOut(f"{name} was silent")
+    if not isinstance(error, httpx.ReadError | httpx.WriteError | ServerHungUp):
+        return Broken(f"{name} answered with something that is not HTTP")
+    if request is None:
+        return Broken(f"{name} broke off")
+    if request.method == "POST" and request.extensions.get("reused"):
+        return Disconnected(f"{name} had closed a kept connection")
+    return Unreachable(f"{name} hung up without an answer")
 
 
 def _sendable(trace: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import socket
@@ -73,6 +74,7 @@ class Guard:
         return parts.scheme in ("http", "https") and name is not None and is_loopback(name)
 
 
+@functools.lru_cache(maxsize=256)
 def is_loopback(name: str) -> bool:
     """Whether a host name or address means this machine."""
     if name in _LOOPBACK_NAMES or name.endswith(".localhost"):
@@ -90,6 +92,7 @@ def _forbidden(scope: HTTPScope, message: str) -> ASGIApp:
     return answer(Forbidden(message), family_of(scope["path"]), os.urandom(16).hex())
 
 
+@functools.lru_cache(maxsize=256)
 def _hostname(authority: str) -> str | None:
     """The name or address of `host:port`, without brackets and a final dot; `None`: malformed."""
     try:

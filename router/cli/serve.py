@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import ipaddress
 import signal
 import socket
@@ -37,7 +38,12 @@ def serve(config: str | None, host: str | None, port: int | None, log: str) -> N
     settings = _at(settings, host, port)
     listener = _listener(settings)
     address = _address(listener)
-    app = create_app(settings, kinds, started=lambda speaker: _tell(speaker, settings, address))
+
+    def started(speaker: Speaker) -> None:
+        _tell(speaker, settings, address)
+        _settle_memory()
+
+    app = create_app(settings, kinds, started=started)
     server = _Server(
         uvicorn.Config(
             app,
@@ -116,6 +122,16 @@ def _listener(settings: Settings) -> socket.socket:
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _settle_memory() -> None:
+    """What was made at start stays: the collector need not look at it for every few requests.
+
+    It took 5 to 8 % of the time under load (`python -m tests.bench.router --profile`).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _tell(speaker: Speaker, settings: Settings, address: str) -> None:

@@ -92,7 +92,7 @@ class RunAhead:
 
     async def __anext__(self) -> bytes:
         if self._task is None:
-            if self._inline > 0:
+            if self._inline >= 0:
                 chunk = await anext(self._source)
                 self._inline -= len(chunk)
                 return chunk

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import structlog
 
 _QUIET = ("httpx", "httpcore", "aiohttp.access", "asyncio")
@@ -18,7 +21,7 @@ def set_up(*, json: bool, quiet: bool = False) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(_json)
         if json
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
@@ -42,6 +45,10 @@ def set_up(*, json: bool, quiet: bool = False) -> None:
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _json(line: Any, default: Callable[[Any], Any]) -> str:
+    return msgspec.json.encode(line, enc_hook=default).decode()
 
 
 def _is_news(line: logging.LogRecord) -> bool:
