@@ -58,7 +58,9 @@ async def read(request: ApiRequest) -> Body:
         if media in ("", "application/json") or media.endswith("+json"):
             return Body(_from_json(await _whole(request)), None, is_multipart=False)
         if media == "application/x-www-form-urlencoded":
-            return Body(_from_form(await _whole(request)), None, is_multipart=False)
+            body = await _whole(request)
+            is_json = body.lstrip()[:1] == b"{"  # curl -d sends JSON under this name
+            return Body(_from_json(body) if is_json else _from_form(body), None, is_multipart=False)
         if media == "multipart/form-data":
             return await _from_multipart(request.stream(), options.get("boundary", ""))
     except HTTPException as error:

@@ -80,7 +80,8 @@ class CatalogueController(Controller):
     @get(
         [
             *("/v1/models", "/models", "/v1/v1/models", "/api/v1/models"),
-            *("/v1/audio/models", "/audio/models", "/v1/audio-models", "/api/v1/audio-models"),
+            *("/v1/audio/models", "/audio/models", "/api/v1/audio/models"),
+            *("/v1/audio-models", "/api/v1/audio-models"),
         ],
         sync_to_thread=False,
         summary="List the models",

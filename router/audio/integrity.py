@@ -123,11 +123,11 @@ class Judge:
             if self._pulse.sounding <= _CLICK:
                 told = f"it was silent throughout, for {self._seconds:.1f} s"
                 yield Finding("silent", True, told)
-            part = self._pulse.heard_s / self._expected.least_s
-            told = f"{self._pulse.heard_s:.1f} s of sound are only {part:.0%} of the least possible"
-            if part < self._settings.absurd:
+            heard_s, least_s = self._pulse.heard_s, self._expected.least_s
+            told = f"{heard_s:.1f} s of sound are too few for a text that needs {least_s:.1f} s"
+            if heard_s < self._settings.absurd * least_s:
                 yield Finding("too_short", True, told)
-            elif part < self._settings.shortest:
+            elif heard_s < self._settings.shortest * least_s:
                 yield Finding("too_short", False, told)
 
     def _doubts(self) -> Iterator[Finding]:

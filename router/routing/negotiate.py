@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +22,8 @@ class Codecs(msgspec.Struct, frozen=True):
     decodes: tuple[Encoding, ...]
     """Cheapest first."""
     encodes: frozenset[Encoding]
+    legal: Callable[[Encoding, int, int], tuple[int, int]]
+    """The nearest sample rate above, and the channels, that an encoding can have."""
 
 
 class Agreement(NamedTuple):
@@ -56,12 +58,10 @@ def agree(
         return not exact, codecs.decodes.index(format.encoding)
 
     native = _filled(min(decodable, key=price), wanted)
-    output = AudioFormat(
-        wanted.encoding,
-        wanted.sample_rate or native.sample_rate,
-        wanted.channels or native.channels,
-    )
-    return Agreement(native, output, through=False)
+    rate, channels = wanted.sample_rate or native.sample_rate, wanted.channels or native.channels
+    if rate is not None and channels is not None:
+        rate, channels = codecs.legal(wanted.encoding, rate, channels)
+    return Agreement(native, AudioFormat(wanted.encoding, rate, channels), through=False)
 
 
 def _filled(format: AudioFormat, wanted: AudioFormat) -> AudioFormat:

@@ -1,0 +1,1 @@
+"""What tests share that want a real server: a process, a server inside the test, a bare line."""
