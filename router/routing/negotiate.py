@@ -22,7 +22,10 @@ class Codecs(msgspec.Struct, frozen=True):
     decodes: tuple[Encoding, ...]
     """Cheapest first."""
     encodes: frozenset[Encoding]
-    legal: Callable[[Encoding, int, int], tuple[int, int]]
+    legal: Callable[[Encoding, int, int], tuple[int, int]] = lambda _, rate, channels: (
+        rate,
+        channels,
+    )
     """The nearest sample rate above, and the channels, that an encoding can have."""
 
 
