@@ -69,7 +69,7 @@ class ClipDecoder:
             child.kill()
         if self._at_work:
             await asyncio.wait(self._at_work)
-        for child in self.children:
+        for child in list(self.children):
             await asyncio.get_running_loop().run_in_executor(self._threads, child.end)
         self._threads.shutdown()
 
@@ -114,6 +114,8 @@ class ClipDecoder:
         except asyncio.CancelledError:
             child.kill()
             await asyncio.wait([job])  # the place is free when the thread is
+            if not child.is_over:  # it had just finished
+                await loop.run_in_executor(self._threads, child.end)
             raise
         finally:
             if child.is_fit:

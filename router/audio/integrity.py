@@ -24,8 +24,8 @@ __all__ = ["Expected", "Finding", "Judge", "What", "expected"]
 What = Literal["empty", "silent", "too_short", "too_long", "loop"]
 
 _FRAME_S = 0.02
-_GATHER = 10
-"""Frames that are waited for once sound may leave: ten are measured as quickly as one."""
+_GATHER = 25
+"""Frames that are waited for once sound may leave: as many are measured as quickly as one."""
 _SLICE = 50
 """Frames that are measured together, at most: memory stays small whatever comes at once."""
 _CLICK = 1
@@ -35,6 +35,12 @@ _PAUSE = 50
 _PERIODS = 15, 200
 """Frames of the shortest and the longest period of a loop. A shorter one is found by its
 multiples."""
+
+_ENOUGH = 320
+"""Samples of a frame that are looked at; of more only every second, every third. Folded spectra
+have the same energy."""
+_FULL_SCALE_DB = 90.31
+"""Of a signal that is always at 32,768."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -78,7 +84,8 @@ class Judge:
         if (sample_rate, channels) != self._format:
             self._format, self._rest = (sample_rate, channels), b""
         self._seconds += len(pcm) / (2 * channels * sample_rate)
-        self._hear(pcm, _GATHER if self.may_leave else 1)
+        if not self._hear(pcm, _GATHER if self.may_leave else 1):
+            return None
         return self._told_first(self._doubts())
 
     def finish(self) -> Finding | None:
@@ -87,7 +94,7 @@ class Judge:
             self._hear(b"", 1)
         return self._told_first([*self._verdicts(), *self._doubts()])
 
-    def _hear(self, pcm: bytes, least: int) -> None:
+    def _hear(self, pcm: bytes, least: int) -> bool:
         """Measure what is there, if it is at least so many frames; the rest waits."""
         rate, channels = self._format
         width = round(rate * _FRAME_S)
@@ -95,7 +102,7 @@ class Judge:
         count = len(data) // (2 * channels * width)
         if count < least:
             self._rest = data
-            return
+            return False
         for start in range(0, count, _SLICE):
             loudness, colour = _measured(data, start, min(_SLICE, count - start), width, channels)
             self._pulse.feed(loudness.tolist())
@@ -103,6 +110,7 @@ class Judge:
             if not self._loops and self._pulse.seconds > self._loops_after_s and self._echo.is_due:
                 self._loops = self._echo.likeness() >= self._settings.loop_likeness
         self._rest = data[count * 2 * channels * width :]
+        return True
 
     @property
     def _loops_after_s(self) -> float:
@@ -244,11 +252,17 @@ def _measured(
     import numpy as np  # noqa: PLC0415
 
     size = width * channels
-    samples = np.frombuffer(data, "<i2", count * size, 2 * start * size)
-    frames = samples.reshape(count, width, channels).astype(np.float32) / np.float32(32_768)
-    frames -= frames.mean(axis=1, keepdims=True)
-    steps = np.diff(frames, axis=1)
-    power = np.einsum("fwc,fwc->fc", frames, frames).max(axis=1) / width
-    change = np.einsum("fwc,fwc->fc", steps, steps).max(axis=1) / width
-    loudness = 10 * np.log10(power + np.float32(1e-12))
-    return loudness, 10 * np.log10(change + np.float32(1e-12)) - loudness
+    samples = np.frombuffer(data, "<i2", count * size, 2 * start * size).reshape(count, size)
+    every = channels * max(1, width // _ENOUGH)
+    power = change = np.zeros(count, np.float32)
+    for channel in range(channels):
+        x = samples[:, channel::every].astype(np.float32)
+        offset = np.square(x.mean(axis=1))
+        energy = np.einsum("fw,fw->f", x, x) / x.shape[1] - offset
+        nearby = np.einsum("fw,fw->f", x[:, 1:], x[:, :-1]) / (x.shape[1] - 1) - offset
+        power = np.maximum(power, energy)
+        change = np.maximum(change, 2 * (energy - nearby))
+    floor = np.float32(1e-3)
+    loudness = 10 * np.log10(power + floor)
+    colour = 10 * np.log10(change + floor) - loudness
+    return loudness - _FULL_SCALE_DB, colour

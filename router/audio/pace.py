@@ -79,36 +79,44 @@ def expected(text: str, language: str, speed: float = 1.0) -> Expected:
     that keeps to narrower limits, or ignores the speed, has spoken all the same.
     """
     slower, faster = min(speed, 1.0), max(speed, 1.0)
+    counts = Counter(text)
+    squeezed = _RUN.sub(r"\1\1", text)
+    fewer = counts if len(squeezed) == len(text) else Counter(squeezed)
     japanese = language.lower().partition("-")[0] == "ja"
     return Expected(
-        characters=sum(map(str.isalnum, text)),
+        characters=sum(counts[character] for character in counts if character.isalnum()),
         language=language,
-        least_s=_least(text) / faster,
-        most_s=_most(text, japanese=japanese) / slower,
+        least_s=_least(fewer) / faster,
+        most_s=(_most(counts, japanese=japanese) + _spelling(text)) / slower,
         stretch=1 / slower,
     )
 
 
-def _least(text: str) -> float:
+def _least(counts: Counter[str]) -> float:
     """Of the letters only those of the main script: a voice may leave out what is foreign to it."""
     digits = 0.0
-    seconds: dict[str, float] = {}
-    for character, count in Counter(_RUN.sub(r"\1\1", text)).items():
+    letters: dict[str, float] = {}
+    for character, count in counts.items():
         script, pace = _read(character)
         if script:
-            seconds[script] = seconds.get(script, 0.0) + count * pace.least
+            letters[script] = letters.get(script, 0.0) + count * pace.least
         else:
             digits += count * pace.least
-    return digits + max(seconds.values(), default=0.0)
+    return digits + max(letters.values(), default=0.0)
 
 
-def _most(text: str, *, japanese: bool) -> float:
+def _most(counts: Counter[str], *, japanese: bool) -> float:
     most = 0.0
-    for character, count in Counter(text).items():
+    for character, count in counts.items():
         pace = _read(character)[1]
         most += count * (_KANJI if japanese and pace is _SYLLABLE else pace).most
-    spelt = sum(map(len, filter(_is_spelt, _TOKEN.findall(text))))
-    return most + spelt * (_CAPITAL.most - _LETTER.most)
+    return most
+
+
+def _spelling(text: str) -> float:
+    """What it takes longer if everything is spelt that may be."""
+    letters = sum(map(len, filter(_is_spelt, _TOKEN.findall(text))))
+    return letters * (_CAPITAL.most - _LETTER.most)
 
 
 def _is_spelt(token: str) -> bool:

@@ -6,6 +6,7 @@ from router.audio import decode, pcm
 from router.audio.codecs import legal
 from router.audio.encode import ENCODERS, Encoder, exact
 from router.audio.heads import HeadReader
+from router.audio.integrity import Finding, Judge
 from router.audio.tempo import Tempo
 from router.contract.audio import AudioFormat
 
@@ -44,9 +45,19 @@ class Pipeline:
     """
 
     def __init__(
-        self, output: AudioFormat, *, through: bool = False, shaping: Shaping | None = None
+        self,
+        output: AudioFormat,
+        *,
+        through: bool = False,
+        shaping: Shaping | None = None,
+        judge: Judge | None = None,
     ) -> None:
+        """`judge` hears what is decoded, before it is shaped; a body that passes through it
+        cannot."""
         self.format = output
+        self.findings: list[Finding] = []
+        """What the judge found; whoever acts on a finding takes it out."""
+        self._judge = None if through else judge
         self.sounded = False
         self.frames = 0
         """Frames of samples that went into the encoder."""
@@ -58,6 +69,7 @@ class Pipeline:
         self._converter: pcm.Aligner | pcm.Converter | None = None
         self._head: HeadReader | None = None
         self._heavy_bytes = _HEAVY_BYTES
+        self._source = (0, 0)
 
     def begin(self, native: AudioFormat) -> None:
         """A new piece begins, in this format."""
@@ -71,6 +83,11 @@ class Pipeline:
         elif self.format.encoding not in decode.BY_HAND or self._shaping.stretches:
             second = (native.sample_rate or 48_000) * (native.channels or 2) * pcm.SAMPLE_BYTES
             self._heavy_bytes = int(second * _HEAVY_S)
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether there is sound, and the judge has nothing against letting it go."""
+        return self.sounded and (self._judge is None or self._judge.may_leave)
 
     def is_heavy(self, chunk: bytes) -> bool:
         """Whether feeding this chunk belongs in a thread."""
@@ -99,6 +116,8 @@ class Pipeline:
         if self._decoder is None:
             return b""
         out = self._shaped(self._decoder.finish())
+        if self._judge is not None and (finding := self._judge.finish()):
+            self.findings.append(finding)
         if self._converter is None:
             return out
         if self._stretch is not None:
@@ -126,6 +145,8 @@ class Pipeline:
         if self._converter is None:
             self._open()
         assert self._converter is not None
+        if self._judge is not None and (finding := self._judge.feed(samples, *self._source)):
+            self.findings.append(finding)
         if self._shaping.gain_db:
             samples = pcm.louder(samples, self._shaping.gain_db)
         if self._stretch is not None:
@@ -147,6 +168,7 @@ class Pipeline:
             )
             self.format = AudioFormat(wanted.encoding, rate, channels)
             self._encoder = ENCODERS[wanted.encoding](self.format)
+        self._source = source
         if self._shaping.stretches:
             self._stretch = Tempo(*source, self._shaping.speed, self._shaping.pitch)
         assert self.format.sample_rate is not None

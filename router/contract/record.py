@@ -52,6 +52,8 @@ class SpeechRecord(msgspec.Struct, kw_only=True):
     audio_s: float | None = None
     """Seconds of audio handed out; `None` where a compressed body passed through unread."""
     audio_bytes: int = 0
+    doubts: list[str] = []
+    """What was found against the speech, and did not break it off."""
     outcome: Outcome = "failed"
     reason: str = ""
     status: int = 0
@@ -74,7 +76,17 @@ class ProviderFailed(msgspec.Struct, frozen=True):
     bug: bool = False
 
 
-Event = OffersChanged | ProviderFailed
+class SpeechDoubted(msgspec.Struct, frozen=True):
+    """What a provider gave is not, or hardly can be, the speech of its text."""
+
+    provider: str
+    model: str
+    finding: str
+    """`empty`, `silent`, `too_short`, `too_long`, `loop`."""
+    certain: bool
+
+
+Event = OffersChanged | ProviderFailed | SpeechDoubted
 
 
 class Observer(Protocol):

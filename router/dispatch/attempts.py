@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 
 import structlog
 
+from router.audio.integrity import Finding, Judge, expected
 from router.audio.pipeline import Pipeline, Shaping, is_loaded, preload
 from router.contract.audio import AudioFormat, AudioStream
 from router.contract.errors import Broken, Busy, NotSpeech, ProviderError, TimedOut
@@ -18,7 +19,7 @@ from router.contract.speech import SpeechOrder
 from router.dispatch.limits import Full, Hold, Places
 from router.dispatch.speech import RunAhead
 from router.routing.plan import Candidate
-from router.settings.structs import Timeouts
+from router.settings.structs import Settings
 
 _log = structlog.get_logger(__name__)
 
@@ -65,13 +66,21 @@ class Attempt:
         candidate: Candidate,
         provider: Provider,
         slots: Places,
-        timeouts: Timeouts,
+        settings: Settings,
+        doubted: Callable[[Finding], None],
+        *,
+        is_last: bool,
     ) -> None:
+        """`doubted` hears every finding. Nobody comes after the last candidate: mere doubt does not
+        make it fail, for doubtful speech is better than none."""
         self._candidate = candidate
         self._provider = provider
         self._slots = slots
-        self._timeouts = timeouts
-        self._ends_at = asyncio.get_running_loop().time() + timeouts.total_s
+        self._timeouts = settings.timeouts
+        self._integrity = settings.integrity
+        self._doubted = doubted
+        self._doubt_fails = not is_last
+        self._ends_at = asyncio.get_running_loop().time() + settings.timeouts.total_s
 
     async def begin(
         self, order: SpeechOrder, *, patience_s: float, first_by: float, whole_bytes: int
@@ -103,7 +112,7 @@ class Attempt:
     ) -> Sounding:
         hold = await self._slot(patience_s)
         stack.callback(hold.release)
-        pipeline = await self._pipeline()
+        pipeline = await self._pipeline(order)
         native = self._candidate.native
         async with _within(first_by, "it was silent until its time for the first sound was over"):
             entering = _Leaving(self._provider.synthesize(order, native), self._candidate.provider)
@@ -124,19 +133,24 @@ class Attempt:
             await self._collect(sounding, whole_bytes)
         if sounding.length is not None:
             await stack.aclose()  # the provider is done with, however slow the caller reads
-        elif not ended:
+            return sounding
+        self._doubt_fails = self._integrity.breaks  # from here on something may have left
+        if not ended:
             ahead = RunAhead(sounding.body)
             stack.push_async_callback(ahead.stop)
             sounding.body = ahead
         return sounding
 
-    async def _pipeline(self) -> Pipeline:
+    async def _pipeline(self, order: SpeechOrder) -> Pipeline:
         wanted = self._candidate
         shaping = Shaping(wanted.gain_db, *wanted.stretch)
         plain = not shaping.stretches and not shaping.gain_db
         if not wanted.through and not is_loaded(wanted.native, wanted.output, plain=plain):
             await asyncio.to_thread(preload)
-        return Pipeline(wanted.output, through=wanted.through, shaping=shaping)
+        judge = None
+        if not wanted.through and self._integrity.judges:
+            judge = Judge(expected(order.text, order.language, order.speed), self._integrity)
+        return Pipeline(wanted.output, through=wanted.through, shaping=shaping, judge=judge)
 
     async def _slot(self, patience_s: float) -> Hold:
         try:
@@ -149,16 +163,26 @@ class Attempt:
     ) -> tuple[bytes, bool]:
         """Converted bytes up to and with the first sound, and whether that was all there is."""
         head = b""
-        while not pipeline.sounded:
+        while not pipeline.may_leave:
             try:
                 chunk = await anext(source)
             except StopAsyncIteration:
                 head += pipeline.end()
+                self._judged(pipeline)
                 if not pipeline.sounded:
                     raise NotSpeech("it ended without a sound") from None
                 return head + pipeline.finish(), True
             head += await _fed(pipeline, chunk)
+            self._judged(pipeline)
         return head, False
+
+    def _judged(self, pipeline: Pipeline) -> None:
+        """Act on what was found. Raises NotSpeech where it must not go on."""
+        while pipeline.findings:
+            finding = pipeline.findings.pop(0)
+            self._doubted(finding)
+            if finding.hard or self._doubt_fails:
+                raise NotSpeech(finding.message)
 
     async def _rest(
         self, source: AsyncIterator[bytes], pipeline: Pipeline, head: bytes, hold: Hold
@@ -177,10 +201,14 @@ class Attempt:
                 raise
             except Exception as error:
                 raise self._bug(error) from error
-            if out := await _fed(pipeline, chunk):
+            out = await _fed(pipeline, chunk)
+            self._judged(pipeline)
+            if out:
                 yield out
         hold.release()
-        if tail := pipeline.end() + pipeline.finish():
+        tail = pipeline.end() + pipeline.finish()
+        self._judged(pipeline)
+        if tail:
             yield tail
 
     async def _collect(self, sounding: Sounding, most: int) -> None:

@@ -13,6 +13,7 @@ from router.audio.clip import ClipDecoder
 from router.audio.codecs import legal
 from router.audio.decode import DECODES
 from router.audio.encode import ENCODERS
+from router.audio.integrity import Finding
 from router.audio.pipeline import silence
 from router.contract.audio import Clip
 from router.contract.caller import Caller, Gate
@@ -31,7 +32,7 @@ from router.contract.errors import (
 )
 from router.contract.provider import Secret
 from router.contract.record import Attempt as AttemptRecord
-from router.contract.record import Outcome, ProviderFailed, SpeechRecord
+from router.contract.record import Outcome, ProviderFailed, SpeechDoubted, SpeechRecord
 from router.contract.speech import SpeechRequest
 from router.dispatch.attempts import Attempt, Sounding
 from router.dispatch.limits import Full, Hold, Places
@@ -186,8 +187,21 @@ class Speaker:
         name = candidate.provider
         loop = asyncio.get_running_loop()
         started, result = loop.time(), "abandoned"
-        attempt = Attempt(candidate, self.roster.providers[name], self._slots[name], self._timeouts)
         is_last = candidate is made.candidates[-1]
+
+        def doubted(finding: Finding) -> None:
+            record.doubts.append(finding.kind)
+            event = SpeechDoubted(name, candidate.model, finding.kind, finding.hard)
+            self.observers.noticed(event)
+
+        attempt = Attempt(
+            candidate,
+            self.roster.providers[name],
+            self._slots[name],
+            self._settings,
+            doubted,
+            is_last=is_last,
+        )
         try:
             sounding = await attempt.begin(
                 order_for(candidate, request, made.language),

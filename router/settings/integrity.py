@@ -19,6 +19,8 @@ class Integrity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     against what the text needs, which `router.audio.integrity.expected` estimates generously.
     """
 
+    judges: bool = True
+    """Whether what is decoded here is judged at all. What passes through never is."""
     hold_s: Annotated[float, Meta(gt=0, le=0.3)] = 0.3
     """Seconds of audio that are judged before they may leave when they begin in silence."""
     breaks: bool = False
@@ -51,5 +53,5 @@ class Integrity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     loop_s: Annotated[float, Meta(ge=6, le=60)] = 12.0
     """Seconds of audio that must repeat themselves. Looked for beyond the most time for the text
     only, because some texts do repeat themselves."""
-    loop_likeness: Annotated[float, Meta(gt=0, le=1)] = 0.8
+    loop_likeness: Annotated[float, Meta(gt=0, le=1)] = 0.85
     """How much they are like themselves one period (0.3 to 4 s) earlier: 1 is the same."""

@@ -96,6 +96,7 @@ def parse(text: str, kinds: Mapping[str, Kind], source: str = "(text)") -> Setti
     return Settings(
         server=file.server,
         timeouts=file.timeouts,
+        integrity=file.integrity,
         providers=providers,
         models=file.models,
         voices=file.voices,

@@ -12,6 +12,7 @@ from msgspec import Meta
 from router.contract.audio import Encoding
 from router.contract.provider import Secret
 from router.contract.speech import Gender
+from router.settings.integrity import Integrity
 
 Family = Literal["leaper", "openai", "nanogpt"]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -149,6 +150,7 @@ class File(Part, frozen=True):
 
     server: Server = Server()
     timeouts: Timeouts = Timeouts()
+    integrity: Integrity = Integrity()
     providers: dict[str, ProviderEntry] = {}
     models: dict[str, Model] = {}
     voices: dict[str, Voice] = {}
@@ -159,6 +161,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     server: Server
     timeouts: Timeouts
+    integrity: Integrity
     providers: dict[str, Provider]
     models: dict[str, Model]
     voices: dict[str, Voice]

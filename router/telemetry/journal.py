@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from router.contract.record import Event, ProviderFailed, SpeechRecord
+from router.contract.record import Event, ProviderFailed, SpeechDoubted, SpeechRecord
 
 _log = structlog.get_logger("router.journal")
 
@@ -35,12 +35,21 @@ class Journal:
             audio_s=_rounded(record.audio_s),
             audio_bytes=record.audio_bytes,
             attempts=len(record.attempts),
+            doubts=record.doubts or None,
         )
 
     def noticed(self, event: Event) -> None:
         if isinstance(event, ProviderFailed):
             _log.info(
                 "provider failed", provider=event.provider, model=event.model, reason=event.reason
+            )
+        elif isinstance(event, SpeechDoubted):
+            _log.warning(
+                "speech doubted",
+                provider=event.provider,
+                model=event.model,
+                finding=event.finding,
+                certain=event.certain,
             )
 
 
