@@ -16,7 +16,7 @@ from litestar.types import ASGIApp
 from router.api import body as bodies
 from router.api import shapes
 from router.api.body import ApiRequest
-from router.api.errors import answer, told
+from router.api.errors import SlowBody, answer, told
 from router.api.fields import Asked
 from router.api.response import Headers, SpeechResponse
 from router.api.shapes import Endpoint
@@ -48,7 +48,7 @@ class Door:
         record = self.opened(request, "nanogpt" if endpoint == "nanogpt" else "openai")
         try:
             caller = await self.caller(request)
-            body = await bodies.read(request)
+            body = await self.body(request)
             shape = shapes.family(endpoint, body, self.speaker.catalogue)
             record.shape, record.caller = shape, caller.id
             asked = self.normalised(endpoint, shape, body, request)
@@ -58,6 +58,15 @@ class Door:
                 return answer(error, _family(record), record.request_id)
             raise
         return self.answering(asked, caller, record)
+
+    async def body(self, request: ApiRequest) -> bodies.Body:
+        """The request's body, which has to arrive in time. Raises CallerError."""
+        limit_s = self.settings.timeouts.body_s
+        try:
+            async with asyncio.timeout(limit_s):
+                return await bodies.read(request)
+        except TimeoutError:
+            raise SlowBody(f"The body did not arrive within {limit_s:g} s.") from None
 
     def normalised(
         self, endpoint: Endpoint, shape: Family, body: bodies.Body, request: ApiRequest

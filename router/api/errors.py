@@ -27,6 +27,12 @@ class UnsupportedMedia(CallerError):
     reason = "unsupported_media"
 
 
+class SlowBody(CallerError):
+    """The request's body did not arrive in time: 408."""
+
+    reason = "slow_body"
+
+
 class NoSuchPath(CallerError):
     reason = "no_such_path"
 
@@ -59,6 +65,7 @@ _TOLD: Mapping[type[SpeechError], Told] = {
     tree.OutOfCredit: Told(402, "insufficient_credits", "insufficient_credits"),
     tree.RateLimited: Told(429, "rate_limit_error", "rate_limit_exceeded"),
     BodyTooLarge: Told(413, _INVALID, "body_too_large"),
+    SlowBody: Told(408, _INVALID, "request_timeout"),
     UnsupportedMedia: Told(415, _INVALID, "unsupported_media_type"),
     NoSuchPath: Told(404, _INVALID, "not_found"),
     WrongMethod: Told(405, _INVALID, "method_not_allowed"),

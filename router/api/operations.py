@@ -8,7 +8,6 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 
-from router.api import body as bodies
 from router.api import shapes
 from router.api.body import BODY_BYTES, ApiRequest
 from router.api.door import Door
@@ -95,7 +94,7 @@ class OperationsController(Controller):
         summary="Who would be asked for this request, and why others not",
     )
     async def explain(self, request: ApiRequest, door: NamedDependency[Door]) -> Explanation:
-        body = await bodies.read(request)
+        body = await door.body(request)
         endpoint = shapes.of_any(body)
         shape = shapes.family(endpoint, body, door.speaker.catalogue)
         asked = door.normalised(endpoint, shape, body, request)

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 import structlog
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from router.contract.errors import SpeechError
+from router.contract.errors import Draining, SpeechError
 from router.dispatch.speech import Speech
 
 _log = structlog.get_logger(__name__)
@@ -63,6 +63,10 @@ class SpeechResponse:
                     reader.close()
                     watcher.cancel()
                     await asyncio.gather(watcher, return_exceptions=True)
+        except asyncio.CancelledError:
+            if not reader.started:  # the server is going down, and its patience is over
+                await self._refuse(Draining("The server is going down."))(scope, receive, send)
+            raise
         except TimeoutError as error:
             if not caller.expired():
                 await self._failed(error, reader, scope, receive, send)

@@ -257,11 +257,11 @@ def _measured(
     power = change = np.zeros(count, np.float32)
     for channel in range(channels):
         x = samples[:, channel::every].astype(np.float32)
-        offset = np.square(x.mean(axis=1))
-        energy = np.einsum("fw,fw->f", x, x) / x.shape[1] - offset
-        nearby = np.einsum("fw,fw->f", x[:, 1:], x[:, :-1]) / (x.shape[1] - 1) - offset
-        power = np.maximum(power, energy)
-        change = np.maximum(change, 2 * (energy - nearby))
+        energy = np.einsum("fw,fw->f", x, x)
+        nearby = np.einsum("fw,fw->f", x[:, 1:], x[:, :-1])
+        ends = np.square(x[:, 0]) + np.square(x[:, -1])
+        power = np.maximum(power, energy / x.shape[1] - np.square(x.mean(axis=1)))
+        change = np.maximum(change, (2 * (energy - nearby) - ends) / x.shape[1])
     floor = np.float32(1e-3)
     loudness = 10 * np.log10(power + floor)
     colour = 10 * np.log10(change + floor) - loudness

@@ -90,6 +90,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Longest text in code points."""
     streaming: bool = True
     cloning: bool = False
+    wants_samples: bool = False
+    """It takes a voice sample decoded (`Clip.samples`); others get the uploaded bytes alone."""
     languages: frozenset[str] | None = None
     """Primary subtags it speaks; `None`: it does not say, so it is asked."""
     unreadable: Mapping[str, frozenset[str]] = {}

@@ -52,7 +52,7 @@ class Places:
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 self.give()  # it was our turn in the very moment in which we gave up
-            else:
+            elif turn in self._waiting:  # a release may have passed over one who was leaving
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
                 raise Full from None

@@ -116,7 +116,7 @@ class Speaker:
                 self._note_plan(record, request, made)
                 await stack.enter_async_context(self.gate.admit(caller, request))
                 stack.callback((await self._place()).release)
-                request = await self._with_samples(request)
+                request = await self._with_samples(request, made)
                 speech = await self._begin(stack, request, made, record)
                 _note_speech(record, speech)
                 yield speech
@@ -139,11 +139,19 @@ class Speaker:
     def _plan(self, request: SpeechRequest) -> Plan:
         return plan(request, self.catalogue, self.roster.offers, CODECS, self._latin)
 
-    async def _with_samples(self, request: SpeechRequest) -> SpeechRequest:
-        """Decode the voice sample, once for all attempts. Raises BadClip or Overloaded."""
+    async def _with_samples(self, request: SpeechRequest, made: Plan) -> SpeechRequest:
+        """Decode the voice sample, once for all attempts; 46 MB of it stay only for who wants them.
+
+        Raises:
+            BadClip: it is no sample of a voice.
+            Overloaded: too many are being decoded.
+        """
         if request.clip is None:
             return request
-        return msgspec.structs.replace(request, clip=await self._clips.decode(request.clip))
+        clip = await self._clips.decode(request.clip)
+        if not any(candidate.wants_samples for candidate in made.candidates):
+            clip = msgspec.structs.replace(clip, samples=None)
+        return msgspec.structs.replace(request, clip=clip)
 
     async def _place(self) -> Hold:
         try:

@@ -43,6 +43,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     output: AudioFormat
     through: bool
     """Its bytes are passed on as they are."""
+    wants_samples: bool
     gain_db: float
     speed: float
     """What it is asked for; what it cannot do itself is in `stretch`."""
@@ -238,6 +239,7 @@ def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candid
         native=agreement.native,
         output=agreement.output,
         through=agreement.through,
+        wants_samples=caps.wants_samples,
         gain_db=offered.gain_db,
         speed=controls.speed,
         pitch=controls.pitch,

@@ -55,6 +55,8 @@ class Server(Part, frozen=True):
 class Timeouts(Part, frozen=True):
     """Every wait of a request has a limit, in seconds, and each limit a name."""
 
+    body_s: Seconds = 30.0
+    """For a request's body to arrive."""
     place_s: Seconds = 10.0
     """For a place in the server."""
     slot_s: Seconds = 5.0
