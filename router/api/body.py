@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from router.api.errors import BodyTooLarge, UnsupportedMedia
+from router.api.errors import BodyTooLarge, CallerGone, UnsupportedMedia
 from router.contract.audio import Clip, container_of
 from router.contract.errors import BadClip, InvalidRequest
 
@@ -47,6 +47,7 @@ async def read(request: ApiRequest) -> Body:
         UnsupportedMedia: neither JSON nor a form, or compressed.
         BodyTooLarge: over 8 MiB.
         BadClip: the voice sample is too large, empty, or of no known container.
+        CallerGone: it hung up.
         InvalidRequest: what came is not what its type says.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
@@ -66,6 +67,8 @@ async def read(request: ApiRequest) -> Body:
     except HTTPException as error:
         if error.status_code == 413:
             raise BodyTooLarge(f"The body is larger than {BODY_BYTES} bytes.") from error
+        if error.status_code >= 500:  # how Litestar tells that the connection was closed
+            raise CallerGone("The caller hung up.") from error
         raise InvalidRequest("The body cannot be read.", code="invalid_body") from error
     raise UnsupportedMedia(
         "Content-Type must be application/json, multipart/form-data or "

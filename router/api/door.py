@@ -16,7 +16,7 @@ from litestar.types import ASGIApp
 from router.api import body as bodies
 from router.api import shapes
 from router.api.body import ApiRequest
-from router.api.errors import SlowBody, answer, told
+from router.api.errors import CallerGone, SlowBody, answer, told
 from router.api.fields import Asked
 from router.api.response import Headers, SpeechResponse
 from router.api.shapes import Endpoint
@@ -120,7 +120,7 @@ class Door:
         self.speaker.observers.recorded(record)
 
     def _unanswered(self, record: SpeechRecord, error: BaseException | None) -> None:
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not isinstance(error, CallerGone):
             record.status = told(error, _family(record)).status
             if not record.reason:
                 known = isinstance(error, SpeechError)

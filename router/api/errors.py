@@ -33,6 +33,12 @@ class SlowBody(CallerError):
     reason = "slow_body"
 
 
+class CallerGone(CallerError):
+    """The caller hung up while the body was still coming: nobody hears the answer."""
+
+    reason = "hung_up"
+
+
 class NoSuchPath(CallerError):
     reason = "no_such_path"
 
@@ -66,6 +72,7 @@ _TOLD: Mapping[type[SpeechError], Told] = {
     tree.RateLimited: Told(429, "rate_limit_error", "rate_limit_exceeded"),
     BodyTooLarge: Told(413, _INVALID, "body_too_large"),
     SlowBody: Told(408, _INVALID, "request_timeout"),
+    CallerGone: Told(499, _INVALID, "hung_up"),
     UnsupportedMedia: Told(415, _INVALID, "unsupported_media_type"),
     NoSuchPath: Told(404, _INVALID, "not_found"),
     WrongMethod: Told(405, _INVALID, "method_not_allowed"),

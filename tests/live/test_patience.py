@@ -1,0 +1,61 @@
+"""Nobody's manners are another's trouble: the loop turns on, and no wait is without an end."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from router.settings.structs import Timeouts
+from router.testing.scripted import Script, Scripted, Tone
+from router.testing.watch import lateness
+from tests.support.inside import serving_inside
+from tests.support.scripts import SPEECH, asking, models
+from tests.support.wire import connected, exchange
+
+IMPATIENT = {field.name: 0.3 for field in msgspec.structs.fields(Timeouts)}
+BLOCKED_S = 0.1
+"""The longest that one caller may be felt by the others, on a busy machine."""
+
+
+def _config(**more: Any) -> dict[str, Any]:
+    return {"models": models({"it": ("voice",)}), **more}
+
+
+@pytest.mark.parametrize("read", ["all", "nothing"])
+@pytest.mark.parametrize("format", ["pcm", "wav"])
+async def test_a_provider_that_never_waits_does_not_stop_the_others(
+    read: str, format: str, tmp_path: Path
+) -> None:
+    """It has no real await in it, and gives without an end what would fill every buffer."""
+    voice = Scripted(Script((Tone(math.inf),)))
+    async with serving_inside(_config(), tmp_path, voice=voice) as inside:
+        await exchange(inside.url, "/health/live")
+        async with lateness() as late, connected(inside.url) as line:
+            await line.ask(SPEECH, asking(response_format=format))
+            await voice.until(lambda v: v.chunks > 1)
+            if read == "all":
+                head = await line.head()
+                for _ in range(2000):
+                    assert await line.piece(head)
+            for _ in range(5):
+                assert (await exchange(inside.url, "/health/live")).status == 200
+
+    assert late.worst_s < BLOCKED_S
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"model": "it", '])
+async def test_a_body_that_does_not_come_is_not_waited_for_without_end(
+    sent: bytes, tmp_path: Path
+) -> None:
+    async with serving_inside(_config(timeouts=IMPATIENT), tmp_path, voice=Scripted()) as inside:
+        async with connected(inside.url) as line:
+            await line.ask(SPEECH, sent, headers={"Content-Length": "500"})
+            async with asyncio.timeout(3):
+                await inside.until(lambda i: bool(i.held_at_return))
+
+        assert len(inside.records) == 1
