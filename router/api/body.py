@@ -87,12 +87,16 @@ def _from_json(body: bytes) -> dict[str, Any]:
         raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from error
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object.", code="invalid_json")
-    fields = {key: item for key, item in value.items() if item is not None}
+    return _without_clip({key: item for key, item in value.items() if item is not None})
+
+
+def _without_clip(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, in which no voice sample can be. Raises BadClip where one was tried."""
     for name in (CLIP_FIELD, *MISNAMED):
         if name in fields:
             raise BadClip(
                 "A voice sample is sent as multipart/form-data, in a file field named "
-                f"{CLIP_FIELD}; JSON cannot carry it.",
+                f"{CLIP_FIELD}; this body cannot carry it.",
                 param=name,
             )
     return fields
@@ -108,7 +112,7 @@ def _from_form(body: bytes) -> dict[str, Any]:
         )
     except ValueError as error:
         raise InvalidRequest("The form cannot be read.", code="invalid_body") from error
-    return _nested(dict(pairs))
+    return _without_clip(_nested(dict(pairs)))
 
 
 async def _from_multipart(stream: AsyncIterator[bytes], boundary: str) -> Body:
@@ -134,9 +138,9 @@ async def _from_multipart(stream: AsyncIterator[bytes], boundary: str) -> Body:
                     f"{CLIP_FIELD} is larger than 1 MB ({CLIP_BYTES} bytes).",
                     code="prompt_audio_too_large",
                 )
+        return Body(_nested(form.fields()), form.clip(), is_multipart=True)
     except (MultipartError, UnicodeDecodeError, LookupError) as error:
         raise InvalidRequest("The multipart body is malformed.", code="invalid_body") from error
-    return Body(_nested(form.fields()), form.clip(), is_multipart=True)
 
 
 class _Form:
@@ -146,6 +150,7 @@ class _Form:
         self.too_large = False
         self._texts: dict[str, bytearray] = {}
         self._sample: bytearray | None = None
+        self._sample_name: str | None = None
         self._at: bytearray | None = None
         self._segment: MultipartSegment | None = None
 
@@ -165,7 +170,7 @@ class _Form:
         name, filename = segment.name or "", segment.filename
         self._at = bytearray()
         if name == CLIP_FIELD:
-            self._sample = self._at
+            self._sample, self._sample_name = self._at, filename
         elif filename or name in MISNAMED:
             raise BadClip(f"The voice sample belongs in a field named {CLIP_FIELD}.", param=name)
         else:
@@ -175,8 +180,8 @@ class _Form:
         return {name: text.decode("utf-8") for name, text in self._texts.items()}
 
     def clip(self) -> Clip | None:
-        """The sample; a browser's empty file field is none."""
-        if not self._sample:
+        """The sample; a browser's empty file field, which has no file name, is none."""
+        if self._sample is None or (not self._sample and not self._sample_name):
             return None
         container = container_of(bytes(self._sample[:16]))
         if container is None or container == "aac":
@@ -203,5 +208,5 @@ def _nested(fields: Mapping[str, str]) -> dict[str, Any]:
 def _object(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise InvalidRequest("extra must be a JSON object.", param="extra") from error

@@ -26,10 +26,11 @@ RATES = (8_000, 192_000)
 FORMATS: Mapping[str, Encoding] = {
     **{name: name for name in ("wav", "pcm", "mp3", "opus", "ogg", "aac", "flac")},
     "pcm16": "pcm",
-    "wave": "wav",
-    "mpeg": "mp3",
 }
-"""Every name of a format that is understood, in any shape."""
+"""Every name of a format that is answered, in any shape."""
+_OTHER_NAMES = {"wave": "wav", "mpeg": "mp3"}
+_SPELT = {"on": True, "yes": True, "off": False, "no": False}
+"""How forms spell a switch, beside the words that msgspec knows."""
 
 
 class VoiceId(msgspec.Struct, frozen=True):
@@ -102,6 +103,8 @@ def decoded(fields: Mapping[str, Any], shape: type[_Shape], *, strict: bool) -> 
         raise InvalidRequest(
             f"{name!r} is not a field of this API.", param=name, code="unknown_field"
         )
+    if isinstance(stream := known.get("stream"), str):
+        known["stream"] = _SPELT.get(stream.strip().lower(), stream)
     for name in own.required:
         if name not in known:
             raise InvalidRequest(
@@ -143,6 +146,7 @@ def voice_name(voice: str | VoiceId | None, default: str | None) -> str:
 def format_name(asked: str | None, default: str, allowed: Collection[str]) -> str:
     """A format's name in lower case. Raises UnsupportedFormat, naming those that are known."""
     name = (asked or "").strip().lower() or default
+    name = _OTHER_NAMES.get(name, name)
     if name not in FORMATS:
         raise UnsupportedFormat(
             f"Unknown format. Known are: {', '.join(allowed)}.", param="response_format"
@@ -160,7 +164,7 @@ def sample_rate(value: Any) -> int | None:
         return None
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not RATES[0] <= number <= RATES[1] or number != int(number):
         raise InvalidSampleRate(

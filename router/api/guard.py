@@ -69,9 +69,9 @@ class Guard:
         """Whether a page of this origin may call."""
         if origin.lower() in self._origins:
             return True
-        parts = urlsplit(origin)
-        name = _hostname(parts.netloc)
-        return parts.scheme in ("http", "https") and name is not None and is_loopback(name)
+        scheme, _, authority = origin.partition("://")
+        name = _hostname(authority)
+        return scheme in ("http", "https") and name is not None and is_loopback(name)
 
 
 @functools.lru_cache(maxsize=256)
@@ -95,8 +95,12 @@ def _forbidden(scope: HTTPScope, message: str) -> ASGIApp:
 @functools.lru_cache(maxsize=256)
 def _hostname(authority: str) -> str | None:
     """The name or address of `host:port`, without brackets and a final dot; `None`: malformed."""
+    if not authority.isprintable() or " " in authority:  # urlsplit would read past these
+        return None
     try:
-        return (urlsplit(f"//{authority}").hostname or "").rstrip(".") or None
+        parts = urlsplit(f"//{authority}")
+        _ = parts.port  # it is looked at only when it is asked for
+        return (parts.hostname or "").rstrip(".") or None
     except ValueError:
         return None
 

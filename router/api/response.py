@@ -145,6 +145,6 @@ def plain(status: int, headers: Headers, body: bytes) -> ASGIApp:
 
 
 def header(scope: HTTPScope, name: bytes) -> str | None:
-    """A request header's last value, trimmed; `None` when it is absent or empty."""
+    """A request header's last value as it came; `None` when it is absent or empty."""
     values = [value for key, value in scope["headers"] if key == name]
-    return values[-1].decode("latin-1").strip() or None if values else None
+    return values[-1].decode("latin-1") or None if values else None

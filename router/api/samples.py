@@ -127,7 +127,7 @@ class SamplesController(Controller):
         try:
             caller = await door.caller(request)
             response = await samples.sample(voice, caller, record)
-            record.status = 200
+            record.status, record.outcome = 200, "spoken"
         except SpeechError as refused:
             error = refused
             return answer(refused, "openai", record.request_id)

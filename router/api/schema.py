@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 import msgspec
-from litestar import Request
+from litestar import Request, Router
 from litestar.enums import MediaType, OpenAPIMediaType
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
@@ -115,6 +115,10 @@ class _Page(OpenAPIRenderPlugin):
 
     def __init__(self) -> None:
         super().__init__(path="/", media_type=MediaType.HTML)
+
+    def receive_router(self, router: Router) -> None:
+        """Litestar answers unknown paths below /schema with a page; ours get the envelope."""
+        router.routes[:] = [route for route in router.routes if "{path:str}" not in route.path]
 
     def render(self, request: AnyRequest, openapi_schema: dict[str, Any]) -> bytes:
         del request

@@ -161,7 +161,8 @@ class _Pulse:
         self._silence_db = silence_db
         self._steady_db = steady_db
         self._frames = self._heard = self._quiet = self._steady = 0
-        self._softest = self._loudest = 0.0
+        self._longest_quiet = self._longest_steady = 0
+        self._softest = self._loudest = silence_db
         self.sounding = 0
         """Frames that are not silent."""
 
@@ -171,19 +172,25 @@ class _Pulse:
         for level in loudness:
             if level < self._silence_db:
                 self._quiet += 1
-                self._steady = 0
-                continue
-            if self.sounding:
-                self._heard += min(self._quiet, _PAUSE)
-            self.sounding += 1
-            self._heard += 1
-            self._quiet = 0
-            softest, loudest = min(self._softest, level), max(self._loudest, level)
-            if self._steady and loudest - softest <= self._steady_db:
-                self._steady += 1
-                self._softest, self._loudest = softest, loudest
+                self._longest_quiet = max(self._longest_quiet, self._quiet)
             else:
-                self._steady, self._softest, self._loudest = 1, level, level
+                if self.sounding:
+                    self._heard += min(self._quiet, _PAUSE)
+                self.sounding += 1
+                self._heard += 1
+                self._quiet = 0
+            self._follow(max(level, self._silence_db))
+
+    def _follow(self, level: float) -> None:
+        """Plain silence is steady too, but it is no sound."""
+        softest, loudest = min(self._softest, level), max(self._loudest, level)
+        if loudest - softest <= self._steady_db:
+            self._steady += 1
+            self._softest, self._loudest = softest, loudest
+        else:
+            self._steady, self._softest, self._loudest = 1, level, level
+        if self._steady > self._quiet:
+            self._longest_steady = max(self._longest_steady, self._steady)
 
     @property
     def seconds(self) -> float:
@@ -196,13 +203,13 @@ class _Pulse:
 
     @property
     def quiet_s(self) -> float:
-        """The silence that has lasted up to now."""
-        return self._quiet * _FRAME_S
+        """The longest silence."""
+        return self._longest_quiet * _FRAME_S
 
     @property
     def steady_s(self) -> float:
-        """How long the sound has kept its loudness up to now."""
-        return self._steady * _FRAME_S
+        """The longest time for which a sound kept its loudness."""
+        return self._longest_steady * _FRAME_S
 
 
 class _Echo:
@@ -226,22 +233,24 @@ class _Echo:
 
     @property
     def is_due(self) -> bool:
-        """Whether a second has passed since the last look."""
-        return self._filled >= self._shape.shape[1] and self._since >= _SLICE
+        """Whether two seconds have passed since the last look."""
+        return self._filled >= self._shape.shape[1] and self._since >= 2 * _SLICE
 
     def likeness(self) -> float:
         """How much they are like themselves one period earlier, at the best of all periods."""
         self._since = 0
-        np, frames = self._np, self._shape.shape[1]
+        np = self._np
         kernel = np.ones(3, np.float32) / 3  # a period need not be a whole number of frames
         smooth = np.stack([np.convolve(row, kernel, "valid") for row in self._shape])
         smooth -= smooth.mean(axis=1, keepdims=True)
         smooth /= np.maximum(smooth.std(axis=1, keepdims=True), 1.0)
-        return max(
-            float((smooth[:, :-lag] * smooth[:, lag:]).sum())
-            / max(float(np.linalg.norm(smooth[:, :-lag]) * np.linalg.norm(smooth[:, lag:])), 1.0)
-            for lag in range(_PERIODS[0], min(_PERIODS[1], frames // 3) + 1)
-        )
+        power = np.square(smooth).sum(axis=0).cumsum()
+        count = len(power)
+        lags = np.arange(_PERIODS[0], min(_PERIODS[1], count // 3) + 1)
+        spectrum = np.fft.rfft(smooth, 2 * count)  # of twice the length: nothing wraps around
+        alike = np.fft.irfft(np.square(np.abs(spectrum)), 2 * count).sum(axis=0)[lags]
+        earlier, later = power[count - 1 - lags], power[-1] - power[lags - 1]
+        return float((alike / np.sqrt(np.maximum(earlier * later, 1.0))).max())
 
 
 def _measured(

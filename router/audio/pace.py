@@ -42,8 +42,8 @@ _CONSONANT = _Pace(0.06, 0.22)
 """Of a script that writes few vowels, or no spaces."""
 _ABUGIDA = _Pace(0.07, 0.3)
 """A consonant with its vowel; further vowels are marks, not letters."""
-_SYLLABLE = _Pace(0.12, 0.45)
-_KANJI = _Pace(0.12, 0.7)
+_SYLLABLE = _Pace(0.14, 0.45)
+_KANJI = _Pace(0.14, 0.7)
 _MORA = _Pace(0.08, 0.3)
 _DIGIT = _Pace(0.1, 1.0)
 _ZERO = _Pace(0.0, 1.0)

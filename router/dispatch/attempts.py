@@ -231,10 +231,14 @@ class Attempt:
     def _bug(self, error: Exception) -> Broken:
         """An exception that no provider should let out: told with its place, never with its
         words."""
-        name = self._candidate.provider
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("a provider has a bug", provider=name, error=type(error).__name__, where=where)
+        _log.error("a provider has a bug", provider=self._candidate.provider, **_place_of(error))
         return Broken(f"it failed with an unexpected {type(error).__name__}")
+
+
+def _place_of(error: Exception) -> dict[str, str]:
+    """What may be logged of a plugin's exception: its words could hold the caller's text."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    return {"error": type(error).__name__, "where": where}
 
 
 class _Courtesy:
@@ -273,6 +277,8 @@ class _Leaving:
             _log.error("a provider does not let go", provider=self._name, waited_s=LEAVE_S)
         except ProviderError:
             pass  # it has let go, and nobody listens any more
+        except Exception as failed:  # a bug on leaving is nobody's speech
+            _log.error("a provider failed on leaving", provider=self._name, **_place_of(failed))
 
 
 class _within:  # noqa: N801  # reads as a word in `async with`

@@ -76,6 +76,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     passed: tuple[Passed, ...]
 
 
+_OWN_FAULTS = {"no_cloning", "no_voice", "no_language", "unreadable", "too_long", "no_format"}
+"""Reasons that lie in the request: another one could be served."""
+
+
 class Unfit(Exception):
     """A route step that cannot serve this request."""
 
@@ -158,6 +162,8 @@ def refusal(made: Plan, request: SpeechRequest, offers: Offers, codecs: Codecs) 
         return InvalidRequest(message, param="prompt_audio", code="cloning_unavailable")
     if reasons == {"too_long"}:
         return InputTooLong(f"The input is too long for every provider: {told}", param="input")
+    if reasons and reasons <= _OWN_FAULTS:
+        return InvalidRequest(f"No provider of {made.model} can serve this request. {told}")
     return NobodyCan(f"Nobody can speak for {made.model} now. {told or 'Its route is empty.'}")
 
 

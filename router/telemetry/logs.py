@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ def set_up(*, json: bool, quiet: bool = False) -> None:
     )
     level = logging.ERROR if quiet else logging.INFO
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, last],
+        processors=[*shared, _without_words, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -35,7 +36,11 @@ def set_up(*, json: bool, quiet: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _without_words,
+                last,
+            ],
             foreign_pre_chain=shared,
         )
     )
@@ -45,6 +50,21 @@ def set_up(*, json: bool, quiet: bool = False) -> None:
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _without_words(
+    logger: object, method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """An exception as its class and its place: its message may hold what a caller said."""
+    del logger, method
+    found = line.pop("exc_info", None)
+    if found is True:
+        found = sys.exc_info()
+    error = found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        place = "".join(traceback.format_tb(error.__traceback__))
+        line["exception"] = f"{place}{type(error).__name__}"
+    return line
 
 
 def _json(line: Any, default: Callable[[Any], Any]) -> str:
