@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from router.app import create_app
@@ -19,6 +20,7 @@ from router.dispatch.speaker import Speaker
 from router.registry import Kinds
 from router.settings.load import parse
 from router.testing.scripted import Scripted, kind_of
+from tests.support.scripts import UNJUDGED
 
 _BACKLOG = 128
 _SEND_BYTES = 65_536
@@ -56,7 +58,7 @@ class Inside:
             try:
                 await app(scope, receive, send)
             finally:
-                if scope["type"] == "http":
+                if scope["type"] == ScopeType.HTTP:
                     self.held_at_return.append(sum(v.open for v in self.voices.values()))
                     self._changed.set()
 
@@ -67,10 +69,14 @@ class Inside:
 async def serving_inside(
     config: Mapping[str, Any], folder: Path, **voices: Scripted
 ) -> AsyncIterator[Inside]:
-    """Serve this config; each voice is a provider, and a kind, under its own name."""
+    """Serve this config; each voice is a provider, and a kind, under its own name.
+
+    Unless the config says otherwise, nobody judges whether what they give is speech.
+    """
     kinds = Kinds({name: kind_of(name, voice) for name, voice in voices.items()}, {}, {})
     places = {"data_dir": str(folder / "data"), "cache_dir": str(folder / "cache")}
     whole = {
+        "integrity": UNJUDGED,
         "providers": {name: {"kind": name} for name in voices},
         **config,
         "server": {**config.get("server", {}), **places},

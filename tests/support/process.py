@@ -65,7 +65,9 @@ class Log:
 
     def record(self, request_id: str) -> dict[str, Any]:
         """The record of a request, as soon as it is published."""
-        return self.until(lambda log: first(r for r in log.records if r["request_id"] == request_id))
+        return self.until(
+            lambda log: first(r for r in log.records if r["request_id"] == request_id)
+        )
 
     def close(self) -> None:
         """Once the process has ended."""

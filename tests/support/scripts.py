@@ -9,6 +9,8 @@ SPEECH = "/v1/audio/speech"
 TEXT = "This is a sentence with a middle and an end."
 SCRIPTED = "router.testing.scripted"
 """The plugin that brings the kind `scripted`."""
+UNJUDGED = {"judges": False}
+"""For `integrity`: a tone is not speech, and no test of the wire wants to hear that."""
 
 
 def scripted(**settings: Any) -> dict[str, Any]:

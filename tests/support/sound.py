@@ -50,7 +50,7 @@ def of_pcm(body: bytes, sample_rate: int, channels: int) -> Sound:
     samples = array("h", body)
     if sys.byteorder == "big":
         samples.byteswap()
-    peak = max(max(samples), -min(samples)) if samples else 0
+    peak = max(map(abs, samples)) if samples else 0
     return Sound(len(samples) / channels / sample_rate, sample_rate, channels, peak)
 
 

@@ -1,0 +1,108 @@
+"""The OpenAPI document is valid and true, and its page needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
+
+from tests.api.served import Served
+
+SPEECH = ("/v1/audio/speech", "/api/v1/audio/speech", "/v1/speech", "/api/v1/speech")
+
+
+@pytest.fixture
+def document(api: Served) -> dict[str, Any]:
+    found: dict[str, Any] = api.client.get("/schema/openapi.json").json()
+    return found
+
+
+def body_schema(document: dict[str, Any], path: str, media: str) -> dict[str, Any]:
+    content = document["paths"][path]["post"]["requestBody"]["content"]
+    return {**content[media]["schema"], "components": document["components"]}
+
+
+def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    ids = [
+        operation["operationId"]
+        for item in document["paths"].values()
+        for method, operation in item.items()
+        if method in ("get", "post")
+    ]
+    assert len(ids) == len(set(ids))
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    references = set(re.findall(r"#/components/schemas/([A-Za-z0-9_.-]+)", str(document)))
+    assert references <= set(document["components"]["schemas"])
+
+
+def test_every_operation_tells_its_envelope(document: dict[str, Any]) -> None:
+    for item in document["paths"].values():
+        for method, operation in item.items():
+            if method in ("get", "post"):
+                schema = operation["responses"]["default"]["content"]["application/json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/Envelope"}
+
+
+@pytest.mark.parametrize("path", SPEECH)
+def test_speech_takes_json_and_both_kinds_of_form(document: dict[str, Any], path: str) -> None:
+    content = document["paths"][path]["post"]["requestBody"]["content"]
+    assert set(content) == {
+        "application/json",
+        "multipart/form-data",
+        "application/x-www-form-urlencoded",
+    }
+    answers = document["paths"][path]["post"]["responses"]["200"]["content"]
+    assert {"audio/wav", "audio/mpeg"} <= set(answers)
+
+
+BODIES: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/audio/speech", {"input": "Hello."}),
+    ("/v1/audio/speech", {"model": "tts-1", "input": "Hello.", "voice": {"id": "alloy"}}),
+    ("/v1/audio/speech", {"input": "Hello.", "speed": 2, "extra": {"a": 1}, "stream": True}),
+    ("/v1/speech", {"model": "tts-1", "input": "Hello.", "voice": "alloy", "stability": 0.5}),
+    ("/v1/audio/speech", {"voice": "alloy"}),
+    ("/v1/audio/speech", {"input": 5}),
+    ("/v1/audio/speech", {"input": "Hello.", "speed": 9}),
+    ("/v1/speech", {"input": "Hello."}),
+    ("/v1/speech", {"model": "tts-1", "input": "Hello.", "voice": "alloy", "stability": 2}),
+    ("/api/v1/audio/speech", {"input": "Hello."}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), BODIES)
+def test_what_the_document_accepts_is_accepted_and_what_it_refuses_is_refused(
+    api: Served, document: dict[str, Any], path: str, body: dict[str, Any]
+) -> None:
+    validator = Draft202012Validator(body_schema(document, path, "application/json"))
+    assert validator.is_valid(body) == (api.post(path, json=body).status_code == 200)
+
+
+def test_a_sample_is_told_as_a_file(document: dict[str, Any]) -> None:
+    schema = str(body_schema(document, "/v1/audio/speech", "multipart/form-data"))
+    assert "prompt_audio" in schema
+    assert "binary" in schema
+
+
+@pytest.mark.parametrize("path", ["/schema", "/schema/"])
+def test_the_page_needs_no_script_and_nothing_from_elsewhere(api: Served, path: str) -> None:
+    answer = api.client.get(path)
+    assert answer.headers["content-type"].startswith("text/html")
+    page = answer.text
+    assert page.startswith("<!doctype html>")
+    for foreign in (
+        "<script",
+        "javascript:",
+        "http://",
+        "https://",
+        "//cdn",
+        "@import",
+        "url(",
+        "onload",
+    ):
+        assert foreign not in page.lower()
+    for told in ("/v1/audio/speech", "/v1/speech", "prompt_audio", "stability", "sample_rate"):
+        assert told in page

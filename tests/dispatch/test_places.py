@@ -1,0 +1,131 @@
+"""Places: never more than there are, first come first served, and none is ever lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+
+import pytest
+
+from router.dispatch.limits import Full, Hold, Places
+
+
+async def settled() -> None:
+    """Let everybody who can go on go on."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_no_place_is_lost_or_given_twice_however_people_come_and_go(seed: int) -> None:
+    chance = random.Random(seed)
+    size = chance.randint(1, 3)
+    places = Places(size, queue=4)
+    holds: list[Hold] = []
+    turned_away = 0
+    coming: deque[asyncio.Task[Hold]] = deque()
+
+    def sort_out() -> None:
+        nonlocal turned_away
+        for task in [task for task in coming if task.done()]:
+            coming.remove(task)
+            if task.cancelled():
+                continue
+            error = task.exception()
+            if error is None:
+                holds.append(task.result())
+            else:
+                assert isinstance(error, Full), error
+                turned_away += 1
+
+    for _ in range(120):
+        act = chance.random()
+        if act < 0.4:
+            coming.append(asyncio.create_task(places.take(chance.choice([0, 60]))))
+        elif act < 0.65 and holds:
+            holds.pop(chance.randrange(len(holds))).release()
+        elif act < 0.9 and coming:
+            chance.choice(coming).cancel()
+        else:
+            await settled()
+        if chance.random() < 0.5:  # else several things happen in one turn of the loop
+            await settled()
+        sort_out()
+        assert len(holds) <= size
+        assert 0 <= places.free <= size
+    while coming or holds:
+        await settled()
+        sort_out()
+        while holds:
+            holds.pop().release()
+    assert places.free == size
+    assert places.waiting == 0
+    assert turned_away or seed
+
+
+async def test_a_place_that_is_given_while_its_taker_leaves_goes_to_the_next() -> None:
+    places = Places(1, queue=2)
+    hold = await places.take(0)
+    first, second = (asyncio.create_task(places.take(60)) for _ in range(2))
+    await settled()
+    hold.release()
+    first.cancel()  # in the very turn in which it was given the place
+    await settled()
+    assert first.cancelled()
+    (await second).release()
+    assert places.free == 1
+
+
+async def test_a_waiter_who_leaves_in_the_turn_of_a_release_is_simply_gone() -> None:
+    places = Places(1, queue=2)
+    hold = await places.take(0)
+    waiter = asyncio.create_task(places.take(60))
+    await settled()
+    waiter.cancel()  # first the waiter leaves …
+    hold.release()  # … and then, before it has run again, the place becomes free
+    await asyncio.gather(waiter, return_exceptions=True)
+    assert waiter.cancelled()
+    assert places.free == 1
+
+
+async def test_places_are_given_in_the_order_of_coming() -> None:
+    places = Places(1, queue=10)
+    hold = await places.take(0)
+    order: list[int] = []
+
+    async def come(number: int) -> None:
+        own = await places.take(60)
+        order.append(number)
+        own.release()
+
+    tasks = [asyncio.create_task(come(number)) for number in range(10)]
+    await settled()
+    assert places.waiting == 10
+    hold.release()
+    await asyncio.gather(*tasks)
+    assert order == list(range(10))
+
+
+async def test_nobody_waits_longer_than_the_patience_or_in_a_full_queue() -> None:
+    places = Places(1, queue=1)
+    hold = await places.take(0)
+    with pytest.raises(Full):
+        await places.take(0)
+    with pytest.raises(Full):
+        await places.take(0.01)
+    assert places.waiting == 0
+    waiter = asyncio.create_task(places.take(60))
+    await settled()
+    with pytest.raises(Full):
+        await places.take(60)
+    hold.release()
+    (await waiter).release()
+
+
+async def test_letting_go_twice_gives_one_place_back() -> None:
+    places = Places(2, queue=0)
+    hold = await places.take(0)
+    hold.release()
+    hold.release()
+    assert places.free == 2
