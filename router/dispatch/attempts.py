@@ -194,7 +194,10 @@ class Attempt:
         yield head
         loop, courtesy = asyncio.get_running_loop(), _Courtesy()
         while True:
-            by = min(loop.time() + self._timeouts.stall_s, self._ends_at)
+            now = loop.time()
+            if now >= self._ends_at:  # a source that never waits would never meet its limit
+                raise TimedOut("it spoke on until the time for a whole speech was over")
+            by = min(now + self._timeouts.stall_s, self._ends_at)
             try:
                 async with _within(by, "it fell silent in mid-speech"):
                     chunk = await anext(source)

@@ -82,7 +82,7 @@ def test_nothing_that_the_document_describes_or_forbids_makes_a_failure_of_ours(
             if summary in tried:
                 continue  # another spelling of the same path
 
-            @settings(MOST, max_examples=15 if operation.method == "post" else 5)
+            @settings(MOST, max_examples=10 if operation.method == "post" else 4)
             @given(case=operation.as_strategy(generation_mode=mode))
             def send(case: Case[Any]) -> None:
                 answer = case.call(base_url=url, session=session, timeout=20)

@@ -53,7 +53,7 @@ def test_a_head_is_read_byte_by_byte_and_in_any_cuts(
     assert format == told
     assert 0 < start < len(body)
     cuts = random.Random(start)
-    for _ in range(40):
+    for _ in range(12):
         sizes = [cuts.randint(1, 700) for _ in range(len(body))]
         fed, format = first_sound(body, encoding, sizes)
         assert format == told

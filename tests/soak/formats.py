@@ -39,8 +39,12 @@ _PACE = 0.5
 _PATIENCE_S = 60.0
 _REST_S = 15.0
 _CONTAINERS: Mapping[str, Container] = {
-    **{"mp3": "mp3", "aac": "aac", "flac": "flac", "wav": "wav"},
-    **{"opus": "ogg", "ogg": "ogg"},
+    "mp3": "mp3",
+    "aac": "aac",
+    "flac": "flac",
+    "wav": "wav",
+    "opus": "ogg",
+    "ogg": "ogg",
 }
 
 
@@ -103,6 +107,7 @@ async def _rounds(
     server: ServerProcess, rounds: int, seconds: float, dice: random.Random
 ) -> Outcome:
     outcome = Outcome()
+    await _warm(server.url, outcome)
     for _ in range(rounds):
         end = time.monotonic() + seconds
         async with asyncio.TaskGroup() as group:
@@ -111,6 +116,16 @@ async def _rounds(
         assert await becomes(lambda: connections(server.url) == 0, _REST_S), "a caller's line stays"
         outcome.rests.append(await _at_rest(server.pid, outcome.rests))
     return outcome
+
+
+async def _warm(url: str, outcome: Outcome) -> None:
+    """Everything once, and at once: libraries are loaded, and pools have their threads."""
+    async with asyncio.TaskGroup() as group:
+        for encoding in ENCODINGS:
+            for model in ("tts-1", *_NATIVE):
+                shaped = {"speed": 1.5, "sample_rate": 44_100}
+                wish = Wish(model, encoding, sse=False, fields=shaped, leaves_after=None, leave="")
+                group.create_task(_one(url, wish, outcome))
 
 
 async def _at_rest(process: int, before: Sequence[Held]) -> Held:
@@ -127,13 +142,16 @@ def _is_no_more(now: Held, most: Held) -> bool:
 
 async def _caller(url: str, end: float, dice: random.Random, outcome: Outcome) -> None:
     while time.monotonic() < end:
-        wish = _wish(dice)
-        outcome.asked[wish.encoding] += 1
-        try:
-            async with asyncio.timeout(_PATIENCE_S), connected(url) as line:
-                await _ask(line, wish, outcome)
-        except (EOFError, TimeoutError) as error:
-            outcome.wrong.append(f"{wish}: {type(error).__name__}")
+        await _one(url, _wish(dice), outcome)
+
+
+async def _one(url: str, wish: Wish, outcome: Outcome) -> None:
+    outcome.asked[wish.encoding] += 1
+    try:
+        async with asyncio.timeout(_PATIENCE_S), connected(url) as line:
+            await _ask(line, wish, outcome)
+    except (EOFError, TimeoutError) as error:
+        outcome.wrong.append(f"{wish}: {type(error).__name__}")
 
 
 def _wish(dice: random.Random) -> Wish:
