@@ -58,6 +58,8 @@ def find(extra: Iterable[ModuleType] = ()) -> Kinds:
         for module in extra:
             manager.register(module)
         manager.check_pending()
+        providers = [list(kinds) for kinds in manager.hook.tts_provider_kinds()]
+        observers = [list(kinds) for kinds in manager.hook.tts_observer_kinds()]
     except Exception as error:
         said = f"{type(error).__name__}: {error}"[:300]
         remedy = f"uninstall it, or name it in ${BLOCKED}"
@@ -67,8 +69,8 @@ def find(extra: Iterable[ModuleType] = ()) -> Kinds:
         for plugin, dist in manager.list_plugin_distinfo()
     }
     return Kinds(
-        _by_name(manager.hook.tts_provider_kinds()),
-        _by_name(manager.hook.tts_observer_kinds()),
+        _by_name(providers),
+        _by_name(observers),
         loaded,
     )
 

@@ -20,6 +20,8 @@ Name = Annotated[str, Meta(max_length=256)]
 Speed = Annotated[float, Meta(ge=0.25, le=4.0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
+_DEEPEST = 32
+
 RATES = (8_000, 192_000)
 """Sample rates in hertz that may be asked for."""
 
@@ -184,6 +186,15 @@ def wanted(name: str, rate: int | None, pcm: tuple[int | None, int | None]) -> A
     return AudioFormat(encoding, rate)
 
 
+def _check_depth(extra: Any, left: int = _DEEPEST) -> None:
+    """Raises InvalidRequest where an object is nested so deep that an encoder may give up."""
+    if left == 0:
+        raise InvalidRequest(f"extra is nested deeper than {_DEEPEST} levels.", param="extra")
+    inner = extra.values() if isinstance(extra, dict) else extra if isinstance(extra, list) else ()
+    for item in inner:
+        _check_depth(item, left - 1)
+
+
 def request_of(
     shape: Family,
     body: Common,
@@ -199,6 +210,7 @@ def request_of(
     **options: Any,
 ) -> SpeechRequest:
     """The request in the router's words; options that were not given do not appear."""
+    _check_depth(body.extra)
     options |= {name: getattr(body, name) for name in ("seed", "temperature", "top_p", "extra")}
     return SpeechRequest(
         shape=shape,

@@ -16,7 +16,7 @@ from router.api.response import header
 from router.contract.errors import Forbidden
 from router.settings.structs import Family, Server
 
-_LOOPBACK_NAMES = {"localhost", "ip6-localhost"}
+_LOOPBACK_NAMES = {"localhost"}
 
 
 class Guard:

@@ -17,7 +17,7 @@ from router.api.fields import Asked
 from router.api.response import Headers, plain
 from router.contract.audio import AudioFormat
 from router.contract.caller import Caller
-from router.contract.errors import SpeechError, UnknownModel
+from router.contract.errors import NobodySpoke, SpeechError, UnknownModel
 from router.contract.record import SpeechRecord
 from router.contract.speech import SpeechRequest
 from router.routing.language import primary
@@ -88,9 +88,13 @@ class Samples:
         asked = Asked("openai", request, "audio/wav")
         async with speaker.speak(request, caller, record) as speech:
             record.status = 200
-            body = b"".join([chunk async for chunk in speech.chunks()])
+            body = bytearray()
+            async for chunk in speech.chunks():
+                body += chunk
+                if len(body) > KEPT_BYTES:
+                    raise NobodySpoke("The sample is too long.")
             headers = head(speech, asked, record.request_id)
-        self._keep(voice, _cacheable(headers), body)
+        self._keep(voice, _cacheable(headers), bytes(body))
 
     def _keep(self, voice: str, headers: Headers, body: bytes) -> None:
         self._kept[voice] = (headers, body)

@@ -190,8 +190,8 @@ def preload() -> None:
 
 
 def is_loaded(native: AudioFormat, output: AudioFormat, *, plain: bool) -> bool:
-    """Whether a pipeline between these can run without a wait; `plain` says that nothing is
-    shaped."""
+    """Whether a pipeline between these can run without a wait; `plain` says that nothing is shaped
+    or judged."""
     if plain and {native.encoding, output.encoding} <= set(decode.BY_HAND):
         same = native.sample_rate == output.sample_rate and native.channels == output.channels
         return same or pcm.is_loaded()

@@ -10,6 +10,9 @@ from router.contract.errors import Broken, NotSpeech
 ENDLESS = 0xFFFF_FFFF
 """The size that a streamed WAV states, as OpenAI's does: nobody knows it yet."""
 
+_UNKNOWN_FROM = 0x7FFF_0000
+"""Sizes from here on mean «endless», too: sox and espeak-ng write 0x7ffff000 into a pipe."""
+
 _PCM, _EXTENSIBLE = 1, 0xFFFE
 _MOST_HEADER = 1_048_576
 
@@ -88,7 +91,7 @@ class WavReader:
 
     def _opened(self, format: AudioFormat, start: int, size: int) -> bytes:
         self.format = format
-        self._left = None if size in (0, ENDLESS) else size
+        self._left = None if size == 0 or size >= _UNKNOWN_FROM else size
         rest = bytes(self._head[start:])
         self._head.clear()
         return rest

@@ -75,6 +75,9 @@ def say(
         asyncio.run(_say(settings, kinds, request, output))
     except SpeechError as error:
         raise click.ClickException(error.message) from error
+    except OSError as error:
+        what = f"cannot write {output}: {error.strerror or type(error).__name__}"
+        raise click.ClickException(what) from error
 
 
 def _wanted(name: str) -> AudioFormat:

@@ -145,11 +145,12 @@ class Attempt:
     async def _pipeline(self, order: SpeechOrder) -> Pipeline:
         wanted = self._candidate
         shaping = Shaping(wanted.gain_db, *wanted.stretch)
-        plain = not shaping.stretches and not shaping.gain_db
+        judges = self._integrity.judges and not wanted.through
+        plain = not shaping.stretches and not shaping.gain_db and not judges
         if not wanted.through and not is_loaded(wanted.native, wanted.output, plain=plain):
             await asyncio.to_thread(preload)
         judge = None
-        if not wanted.through and self._integrity.judges:
+        if judges:
             judge = Judge(expected(order.text, order.language, order.speed), self._integrity)
         return Pipeline(wanted.output, through=wanted.through, shaping=shaping, judge=judge)
 

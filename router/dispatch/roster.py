@@ -89,9 +89,14 @@ class Roster:
         if provider is None:
             off = settings.off or self._failed.get(name) or "it is not open"
             return Offered(kind=settings.entry.kind, off=off)
+        try:
+            capabilities = provider.offers()
+        except Exception as error:  # a plugin's bug makes it off, and nobody else
+            off = f"it cannot tell what it offers ({type(error).__name__})"
+            return Offered(kind=settings.entry.kind, off=off)
         return Offered(
             kind=settings.entry.kind,
-            capabilities=provider.offers(),
+            capabilities=capabilities,
             voices=self._voices.get(name, {}),
             gain_db=settings.entry.gain_db,
         )
