@@ -55,10 +55,14 @@ async def speaking(settings: Settings, kinds: Kinds) -> AsyncIterator[Speaker]:
     """Everything that can speak, open while the block lasts; `say` needs no more than this."""
     observers = Observers()
     secret = await asyncio.to_thread(_secret, settings)
-    async with registry.opened(settings, kinds, observers.noticed) as parts:
+    async with (
+        registry.observing(kinds) as others,
+        registry.opened(settings, kinds, observers.noticed) as parts,
+    ):
         roster = Roster(settings, parts.providers, parts.failed)
         observers.join(roster)
-        observers.join(Journal())
+        for observer in (Journal(), *others):
+            observers.join(observer)
         async with roster.kept_fresh(), ClipDecoder() as clips:
             guess = await asyncio.to_thread(latin.load)
             yield Speaker(

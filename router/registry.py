@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pluggy
@@ -16,7 +16,7 @@ import structlog
 from router.contract import hookspecs
 from router.contract.errors import ProviderError
 from router.contract.provider import Host, Kind, Provider
-from router.contract.record import Event, ObserverKind
+from router.contract.record import Event, Observer, ObserverKind
 from router.settings.structs import Provider as ProviderSettings
 from router.settings.structs import Settings
 
@@ -25,6 +25,7 @@ _log = structlog.get_logger(__name__)
 BLOCKED = "TTS_ROUTER_BLOCK_PLUGINS"
 """Environment variable: names of entry points that are not loaded, separated by commas."""
 OPEN_WITHIN_S = 30.0
+CLOSE_WITHIN_S = 10.0
 
 _AnyKind = TypeVar("_AnyKind", Kind, ObserverKind)
 
@@ -106,7 +107,8 @@ async def opened(
             host = _host(settings, provider, publish)
             try:
                 async with asyncio.timeout(OPEN_WITHIN_S):
-                    part = await stack.enter_async_context(kind.open(provider.settings, host))
+                    opening = _Closing(kind.open(provider.settings, host), provider.name)
+                    part = await stack.enter_async_context(opening)
             except ProviderError as error:
                 failed[provider.name] = f"it could not start: {error.message}"
             except Exception as error:
@@ -115,6 +117,40 @@ async def opened(
             else:
                 providers[provider.name] = part
         yield Parts(providers, failed)
+
+
+class _Closing:
+    """A provider's context whose end cannot hold up the end of the server."""
+
+    def __init__(self, context: AbstractAsyncContextManager[Provider], name: str) -> None:
+        self._context = context
+        self._name = name
+
+    async def __aenter__(self) -> Provider:
+        return await self._context.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                await self._context.__aexit__(*error)
+        except Exception as failed:  # the others are still to be closed
+            what = type(failed).__name__
+            _log.error("a provider did not close", provider=self._name, error=what)
+
+
+@asynccontextmanager
+async def observing(kinds: Kinds) -> AsyncIterator[list[Observer]]:
+    """Open every observer that a plugin brings, with its own defaults. One that fails is left
+    out."""
+    async with AsyncExitStack() as stack:
+        observers: list[Observer] = []
+        for kind in kinds.observers.values():
+            try:
+                async with asyncio.timeout(OPEN_WITHIN_S):
+                    observers.append(await stack.enter_async_context(kind.open(kind.settings())))
+            except Exception:
+                _log.exception("an observer could not start", observer=kind.name)
+        yield observers
 
 
 def _host(settings: Settings, provider: ProviderSettings, publish: Callable[[Event], None]) -> Host:

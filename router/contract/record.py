@@ -99,9 +99,10 @@ class Observer(Protocol):
 
 
 class ObserverKind(msgspec.Struct, frozen=True):
-    """A kind of observer that can be configured: what the plugin hook returns."""
+    """A kind of observer: what the plugin hook returns. Each that is installed is opened once."""
 
     name: str
     settings: type[Any]
+    """A frozen msgspec struct with a default for every key."""
     open: Callable[[Any], AbstractAsyncContextManager[Observer]]
     summary: str = ""
