@@ -6,8 +6,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from types import ModuleType
-from typing import Any, TypeVar
+from types import ModuleType, TracebackType
+from typing import TypeVar
 
 import msgspec
 import pluggy
@@ -129,10 +129,15 @@ class _Closing:
     async def __aenter__(self) -> Provider:
         return await self._context.__aenter__()
 
-    async def __aexit__(self, *error: Any) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        place: TracebackType | None,
+    ) -> None:
         try:
             async with asyncio.timeout(CLOSE_WITHIN_S):
-                await self._context.__aexit__(*error)
+                await self._context.__aexit__(kind, error, place)
         except Exception as failed:  # the others are still to be closed
             what = type(failed).__name__
             _log.error("a provider did not close", provider=self._name, error=what)

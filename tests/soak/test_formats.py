@@ -12,4 +12,4 @@ from tests.soak.outside import can_count
 
 @pytest.mark.skipif(not can_count(), reason="what a process holds is counted in Linux's /proc")
 def test_callers_who_leave_at_random_leave_nothing_behind(tmp_path: Path) -> None:
-    check(survive(8, tmp_path, rounds=4))
+    check(survive(4, tmp_path, rounds=4))
