@@ -81,6 +81,8 @@ class Attempt:
         self._integrity = settings.integrity
         self._doubted = doubted
         self._doubt_fails = not is_last
+        self._framed = True
+        """Whether the end of the audio can be told from a cut: else too little of it is a cut."""
         self._ends_at = asyncio.get_running_loop().time() + settings.timeouts.total_s
 
     async def begin(
@@ -120,6 +122,7 @@ class Attempt:
             stream = await stack.enter_async_context(entering)
             if not native.admits(stream.format):
                 raise NotSpeech(f"it was asked for {native} and gives {stream.format}")
+            self._framed = stream.framed
             pipeline.begin(stream.format)
             source = aiter(stream.chunks)
             head, ended = await self._first_sound(source, pipeline)
@@ -185,7 +188,8 @@ class Attempt:
         while pipeline.findings:
             finding = pipeline.findings.pop(0)
             self._doubted(finding)
-            if finding.hard or self._doubt_fails:
+            is_cut = finding.kind == "too_short" and not self._framed
+            if finding.hard or is_cut or self._doubt_fails:
                 raise NotSpeech(finding.message)
 
     async def _rest(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -21,7 +22,6 @@ import numpy as np
 from router.audio.encode import ENCODERS
 from router.audio.pipeline import Pipeline, preload
 from router.contract.audio import ENCODINGS, AudioFormat, Encoding
-from tests.bench.report import machine, table
 from tests.providers.espeak_at_work import opened, order
 
 SECONDS = 20
@@ -114,7 +114,7 @@ class DirectCoder:
         return self._encoded(self._fifo.read_many(self._frame))
 
     def finish(self) -> bytes:
-        rest = self._fifo.read(partial=True) if self._frame > 1 else None
+        rest = self._fifo.read(0, True) if self._frame > 1 else None
         body = self._encoded([rest, None] if rest is not None else [None])
         self._container.close()
         return body + self._sink.taken()
@@ -209,25 +209,23 @@ def at(native: AudioFormat, pcm: bytes, rate: int, channels: int) -> bytes:
     return pipeline.feed(pcm) + pipeline.end() + pipeline.finish()
 
 
-def report(rounds: int) -> str:
+def lines(rounds: int) -> Iterator[str]:
+    """The table, row by row."""
     native, spoken = asyncio.run(speech(SECONDS))
-    rows = []
+    yield f"{'':22}  {'the router':^24}  {'PyAV directly':^24}"
+    columns = f"{'first ms':>8} {'CPU ms/s':>8} {'kbit/s':>6}"
+    yield f"{'':22}  {columns}  {columns}  CPU / PyAV"
     for rate, channels in SHAPES:
         pcm = at(native, spoken, rate, channels)
         for encoding in ENCODINGS:
             format = AudioFormat(encoding, rate, channels)
             ours, direct = measured(format, pcm, rounds)
-            rows.append((str(format), *_shown(ours), *_shown(direct), _ratio(ours, direct)))
-    head = ("", "first ms", "CPU ms/s", "kbit/s", "PyAV: first", "CPU ms/s", "kbit/s", "CPU / PyAV")
-    return table(head, rows)
+            ratio = ours.cpu_ms / direct.cpu_ms
+            yield f"{format!s:22}  {_shown(ours)}  {_shown(direct)}  {ratio:10.2f}"
 
 
-def _shown(one: Run) -> tuple[str, str, str]:
-    return f"{one.first_ms:.0f}", f"{one.cpu_ms:.2f}", f"{one.kbps:.0f}"
-
-
-def _ratio(ours: Run, direct: Run) -> str:
-    return f"{ours.cpu_ms / direct.cpu_ms:.2f}"
+def _shown(one: Run) -> str:
+    return f"{one.first_ms:8.0f} {one.cpu_ms:8.2f} {one.kbps:6.0f}"
 
 
 def main() -> None:
@@ -235,9 +233,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     asked = parser.parse_args()
     preload()
-    print(machine())
+    busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"PyAV {av.__version__}, {len(os.sched_getaffinity(0))} cores, load before {busy}")
     print(f"{SECONDS} s of speech, {CHUNK_S * 1000:.0f} ms at a time; first bytes in ms of audio\n")
-    print(report(asked.rounds))
+    for line in lines(asked.rounds):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
