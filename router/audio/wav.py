@@ -13,7 +13,17 @@ ENDLESS = 0xFFFF_FFFF
 _UNKNOWN_FROM = 0x7FFF_0000
 """Sizes from here on mean «endless», too: sox and espeak-ng write 0x7ffff000 into a pipe."""
 
-_PCM, _EXTENSIBLE = 1, 0xFFFE
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_KINDS = {
+    (_PCM, 8): "u1",
+    (_PCM, 16): "<i2",
+    (_PCM, 24): "i3",
+    (_PCM, 32): "<i4",
+    (_FLOAT, 32): "<f4",
+    (_FLOAT, 64): "<f8",
+}
+"""How samples are stored, by format tag and bits; numpy has no word for 24 bits."""
+_WIDTHS = {"u1": 1, "i3": 3, "<i4": 4, "<f4": 4, "<f8": 8}
 _MOST_HEADER = 1_048_576
 
 
@@ -43,21 +53,27 @@ class WavReader:
         self.format: AudioFormat | None = None
         self._head = bytearray()
         self._left: int | None = None
+        self._kind = "<i2"
+        self._part = b""
 
     def feed(self, chunk: bytes) -> bytes:
         """Bytes of the file in, PCM out.
 
         Raises:
-            NotSpeech: this is no WAV, or not one of 16-bit PCM.
+            NotSpeech: this is no WAV, or its samples are neither PCM nor floating-point.
         """
         if self.format is None:
             self._head += chunk
             chunk = self._past_header()
-        if self._left is None:
+        if self._left is not None:
+            chunk = chunk[: self._left]
+            self._left -= len(chunk)
+        if self._kind == "<i2":
             return chunk
-        taken = chunk[: self._left]
-        self._left -= len(taken)
-        return taken
+        whole = self._part + chunk
+        spare = len(whole) % _WIDTHS[self._kind]
+        self._part = whole[len(whole) - spare :]
+        return _as_16_bit(whole[: len(whole) - spare], self._kind)
 
     def finish(self) -> bytes:
         """The file is at its end. Raises Broken when its own size says that there was more."""
@@ -83,7 +99,7 @@ class WavReader:
             if size > _MOST_HEADER:
                 raise NotSpeech("the WAV has no audio in its first MiB")
             if name == b"fmt " and len(head) >= at + 8 + size:
-                found = _format(bytes(head[at + 8 : at + 8 + size]))
+                found, self._kind = _format(bytes(head[at + 8 : at + 8 + size]))
             at += 8 + size + size % 2
         if at > _MOST_HEADER:
             raise NotSpeech("the WAV has no audio in its first MiB")
@@ -97,14 +113,31 @@ class WavReader:
         return rest
 
 
-def _format(fields: bytes) -> AudioFormat:
+def _format(fields: bytes) -> tuple[AudioFormat, str]:
+    """What the samples are, and how they are stored."""
     if len(fields) < 16:
         raise NotSpeech("the WAV's format is cut short")
     tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", fields)
     if tag == _EXTENSIBLE and len(fields) >= 26:
         tag = int.from_bytes(fields[24:26], "little")
-    if tag != _PCM or bits != 16:
-        raise NotSpeech(f"the WAV is not 16-bit PCM (format {tag}, {bits} bits)")
+    kind = _KINDS.get((tag, bits))
+    if kind is None:
+        raise NotSpeech(f"the WAV has samples of an unknown kind (format {tag}, {bits} bits)")
     if not 1 <= channels <= 8 or not 1_000 <= rate <= 384_000:
         raise NotSpeech(f"the WAV states {channels} channels at {rate} Hz")
-    return AudioFormat("wav", rate, channels)
+    return AudioFormat("wav", rate, channels), kind
+
+
+def _as_16_bit(data: bytes, kind: str) -> bytes:
+    """Whole samples of another kind as signed 16-bit ones; the low bits of wider ones are cut."""
+    import numpy as np  # noqa: PLC0415  # few WAVs need it
+
+    if kind == "i3":
+        return np.frombuffer(data, np.uint8).reshape(-1, 3)[:, 1:].tobytes()
+    samples = np.frombuffer(data, kind)
+    if kind == "u1":
+        return ((samples.astype("<i2") - 128) << 8).astype("<i2").tobytes()
+    if kind == "<i4":
+        return (samples >> 16).astype("<i2").tobytes()
+    level = np.clip(np.nan_to_num(samples), -1.0, 1.0)
+    return np.minimum(np.rint(level * 32_768.0), 32_767).astype("<i2").tobytes()

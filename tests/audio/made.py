@@ -23,6 +23,7 @@ _ARGUMENTS: dict[Encoding, tuple[str, ...]] = {
     "opus": ("-c:a", "libopus", "-f", "ogg"),
     "ogg": ("-c:a", "libopus", "-f", "ogg"),
     "wav": ("-c:a", "pcm_s16le", "-f", "wav"),
+    "pcm": ("-c:a", "pcm_s16le", "-f", "s16le"),
 }
 
 

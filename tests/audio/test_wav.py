@@ -95,16 +95,16 @@ def test_a_header_alone_has_no_sound_and_no_fault() -> None:
         b'{"error": "no"}' + bytes(60),
         wav(chunk(b"data", SAMPLES)),
         wav(chunk(b"fmt ", fmt()[:14]), chunk(b"data", SAMPLES)),
-        wav(chunk(b"fmt ", fmt(tag=3, bits=32)), chunk(b"data", SAMPLES)),
+        wav(chunk(b"fmt ", fmt(tag=3, bits=16)), chunk(b"data", SAMPLES)),
         wav(chunk(b"fmt ", fmt(tag=7, bits=8)), chunk(b"data", SAMPLES)),
-        wav(chunk(b"fmt ", fmt(bits=24)), chunk(b"data", SAMPLES)),
+        wav(chunk(b"fmt ", fmt(bits=12)), chunk(b"data", SAMPLES)),
         wav(chunk(b"fmt ", fmt(channels=9)), chunk(b"data", SAMPLES)),
         wav(chunk(b"fmt ", fmt(channels=0)), chunk(b"data", SAMPLES)),
         wav(chunk(b"fmt ", fmt(rate=1)), chunk(b"data", SAMPLES)),
         wav(chunk(b"fmt ", fmt()), chunk(b"LIST", b"", ENDLESS), chunk(b"data", SAMPLES)),
     ],
 )
-def test_what_is_no_wav_of_16_bit_pcm_is_not_speech(body: bytes) -> None:
+def test_what_is_no_wav_of_pcm_is_not_speech(body: bytes) -> None:
     with pytest.raises(NotSpeech):
         read(body)
     with pytest.raises(NotSpeech):

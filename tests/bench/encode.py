@@ -91,16 +91,17 @@ class DirectCoder:
         self._sink = _Sink()
         head = {**how.head, "flush_packets": "1"}
         self._container: Any = av.open(self._sink, "w", format=how.container, options=head)
-        self._stream: Any = self._container.add_stream(how.codec, rate=format.sample_rate)
+        stream: Any = self._container.add_stream(how.codec, rate=format.sample_rate)
         self._layout = "mono" if format.channels == 1 else "stereo"
-        self._stream.layout, self._stream.format = self._layout, how.sample_format
-        self._stream.options = dict(how.options)
+        stream.layout, stream.format = self._layout, how.sample_format
+        stream.options = dict(how.options)
         if how.bits_per_channel is not None:
-            self._stream.bit_rate = how.bits_per_channel * (format.channels or 1)
-        self._stream.codec_context.open()
+            stream.bit_rate = how.bits_per_channel * (format.channels or 1)
+        stream.codec_context.open()
+        self._stream = stream
         self._format, self._sample_format = format, how.sample_format
         self._fifo: Any = av.AudioFifo()
-        self._frame = self._stream.codec_context.frame_size or 1_152
+        self._frame = stream.codec_context.frame_size or 1_152
         if how.container in ("wav", "s16le"):
             self._frame = 1
 
