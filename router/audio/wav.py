@@ -140,4 +140,4 @@ def _as_16_bit(data: bytes, kind: str) -> bytes:
     if kind == "<i4":
         return (samples >> 16).astype("<i2").tobytes()
     level = np.clip(np.nan_to_num(samples), -1.0, 1.0)
-    return np.minimum(np.rint(level * 32_768.0), 32_767).astype("<i2").tobytes()
+    return bytes(np.minimum(np.rint(level * 32_768.0), 32_767).astype("<i2").tobytes())
