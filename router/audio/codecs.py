@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -38,6 +39,16 @@ def legal(encoding: Encoding, sample_rate: int, channels: int) -> tuple[int, int
     return sample_rate, min(channels, _MOST_CHANNELS)
 
 
+_QUICK_FROM: Mapping[Encoding, int] = {"mp3": 12_000, "aac": 22_050}
+"""Hertz below which a frame is so long that the first bytes take more than 100 ms of audio."""
+
+
+def kept(encoding: Encoding, sample_rate: int, channels: int) -> tuple[int, int]:
+    """The rate and channels of a speaker as an encoding keeps them, where nobody asked for a rate:
+    legal ones, and such that the first bytes come soon."""
+    return legal(encoding, max(sample_rate, _QUICK_FROM.get(encoding, 0)), channels)
+
+
 class _Codec(msgspec.Struct, frozen=True):
     """How FFmpeg calls an encoder, and how it wants its samples."""
 
@@ -51,7 +62,7 @@ class _Codec(msgspec.Struct, frozen=True):
 _CODECS: Mapping[Encoding, _Codec] = {
     "mp3": _Codec("libmp3lame", "s16p", 64_000, {"reservoir": "0", "compression_level": "7"}),
     "aac": _Codec("aac", "fltp", 64_000, {"aac_coder": "fast"}),
-    "flac": _Codec("flac", "s16", None, {"frame_size": "1152"}, frame=1_152),
+    "flac": _Codec("flac", "s16", None, {"frame_size": "576"}, frame=576),
 }
 
 
@@ -196,18 +207,24 @@ class OpusEncoder:
         import av  # noqa: PLC0415  # loaded when first needed
 
         assert format.channels is not None
+        assert format.sample_rate is not None
+        rate, channels = format.sample_rate, format.channels
         self._sink = _Sink()
         pages = {"page_duration": "20000", "flush_packets": "1"}
         self._container: Any = av.open(self._sink, "w", format="ogg", options=pages)
-        stream: Any = self._container.add_stream("libopus", rate=format.sample_rate)
-        stream.layout = layout(format.channels)
-        stream.format = "s16"
-        stream.bit_rate = 32_000 * format.channels
-        stream.options = {"frame_duration": "20", "compression_level": "5"}
-        stream.codec_context.thread_count = 1
-        stream.codec_context.open()
-        self._stream = stream
-        self._samples = _Samples(format, "s16", stream.codec_context.frame_size)
+        self._stream: Any = self._container.add_stream("libopus", rate=rate)
+        # The stream's own encoder would stay, with two threads, until the collector finds the
+        # circle of container and stream: it only writes the head, and another one encodes.
+        self._context: Any = av.CodecContext.create("libopus", "w")
+        for context in (self._stream.codec_context, self._context):
+            context.sample_rate = rate
+            context.layout = layout(channels)
+            context.format = "s16"
+            context.bit_rate = 32_000 * channels
+            context.options = {"frame_duration": "20", "compression_level": "5"}
+            context.time_base = Fraction(1, rate)
+            context.open()
+        self._samples = _Samples(format, "s16", self._context.frame_size)
 
     def feed(self, pcm: bytes) -> bytes:
         return self._encoded(self._samples.frames(pcm))
@@ -219,6 +236,7 @@ class OpusEncoder:
 
     def _encoded(self, frames: list[Any]) -> bytes:
         for frame in frames:
-            for packet in self._stream.encode(frame):
+            for packet in self._context.encode(frame):
+                packet.stream = self._stream
                 self._container.mux(packet)
         return self._sink.taken()

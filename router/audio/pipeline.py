@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router.audio import decode, pcm
-from router.audio.codecs import legal
+from router.audio.codecs import kept, legal
 from router.audio.encode import ENCODERS, Encoder, exact
 from router.audio.heads import HeadReader
 from router.audio.integrity import Finding, Judge
@@ -163,7 +163,8 @@ class Pipeline:
         source = native.sample_rate, native.channels
         if self._encoder is None:
             wanted = self.format
-            rate, channels = legal(
+            settle = legal if wanted.sample_rate else kept
+            rate, channels = settle(
                 wanted.encoding, wanted.sample_rate or source[0], wanted.channels or source[1]
             )
             self.format = AudioFormat(wanted.encoding, rate, channels)

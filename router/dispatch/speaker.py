@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from router.audio.clip import ClipDecoder
-from router.audio.codecs import legal
+from router.audio.codecs import kept, legal
 from router.audio.decode import DECODES
 from router.audio.encode import ENCODERS
 from router.audio.integrity import Finding
@@ -45,7 +45,7 @@ from router.routing.negotiate import Codecs
 from router.routing.plan import Candidate, Plan, order_for, plan, refusal
 from router.settings.structs import Settings
 
-CODECS = Codecs(decodes=DECODES, encodes=frozenset(ENCODERS), legal=legal)
+CODECS = Codecs(decodes=DECODES, encodes=frozenset(ENCODERS), legal=legal, kept=kept)
 SILENCE_S = 0.3
 """The answer to a text with nothing to say in it: some clients try a server with «.»."""
 

@@ -16,17 +16,24 @@ FREE_PCM = AudioFormat("pcm", 24_000, 1)
 PLAIN = ("pcm", "wav")
 
 
+_Settle = Callable[[Encoding, int, int], tuple[int, int]]
+
+
+def _as_it_is(encoding: Encoding, sample_rate: int, channels: int) -> tuple[int, int]:
+    del encoding
+    return sample_rate, channels
+
+
 class Codecs(msgspec.Struct, frozen=True):
     """What the router itself can take apart and put together."""
 
     decodes: tuple[Encoding, ...]
     """Cheapest first."""
     encodes: frozenset[Encoding]
-    legal: Callable[[Encoding, int, int], tuple[int, int]] = lambda _, rate, channels: (
-        rate,
-        channels,
-    )
+    legal: _Settle = _as_it_is
     """The nearest sample rate above, and the channels, that an encoding can have."""
+    kept: _Settle = _as_it_is
+    """The same for a speaker's own rate, where nobody asked for one."""
 
 
 class Agreement(NamedTuple):
@@ -63,7 +70,8 @@ def agree(
     native = _filled(min(decodable, key=price), wanted)
     rate, channels = wanted.sample_rate or native.sample_rate, wanted.channels or native.channels
     if rate is not None and channels is not None:
-        rate, channels = codecs.legal(wanted.encoding, rate, channels)
+        settle = codecs.legal if wanted.sample_rate else codecs.kept
+        rate, channels = settle(wanted.encoding, rate, channels)
     return Agreement(native, AudioFormat(wanted.encoding, rate, channels), through=False)
 
 
