@@ -77,7 +77,7 @@ _DIRECT: Mapping[Encoding, _Direct] = {
         bits_per_channel=64_000,
     ),
     "aac": _Direct("adts", "aac", "fltp", {"aac_coder": "fast"}, bits_per_channel=64_000),
-    "flac": _Direct("flac", "flac", "s16", {"frame_size": "1152"}),
+    "flac": _Direct("flac", "flac", "s16", {"frame_size": "576"}),
     "opus": _OPUS,
     "ogg": _OPUS,
 }
@@ -101,7 +101,7 @@ class DirectCoder:
         self._stream = stream
         self._format, self._sample_format = format, how.sample_format
         self._fifo: Any = av.AudioFifo()
-        self._frame = stream.codec_context.frame_size or 1_152
+        self._frame = stream.codec_context.frame_size or 576
         if how.container in ("wav", "s16le"):
             self._frame = 1
 
