@@ -32,9 +32,12 @@ def _head(media_type: str, framing: str) -> bytes:
     return f"HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\n{framing}\r\n\r\n".encode()
 
 
+PCM = bytes(range(256)) * (BODY_BYTES // 256)
+"""A loud sound of 1.4 s at 24 kHz: silence would not be taken for speech."""
+
 _AT_ONCE = f"content-length: {BODY_BYTES}"
 _ANSWER_MP3 = _head("audio/mpeg", _AT_ONCE) + MP3[:BODY_BYTES]
-_ANSWER_PCM = _head("audio/pcm", _AT_ONCE) + bytes(BODY_BYTES)
+_ANSWER_PCM = _head("audio/pcm", _AT_ONCE) + PCM
 _SLOW_HEAD = _head("audio/mpeg", "transfer-encoding: chunked")
 
 
