@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from providers.common import upstream
@@ -44,22 +44,19 @@ class OpenAi:
     async def synthesize(
         self, order: SpeechOrder, format: AudioFormat
     ) -> AsyncIterator[AudioStream]:
-        async with AsyncExitStack() as stack:
-            answer = await stack.enter_async_context(
-                self._api.post(
-                    "audio/speech",
-                    json=self._body(order, format),
-                    trace=order.trace,
-                    private=(order.text,),
-                )
-            )
-            if answer.media_type == "text/event-stream":
-                # Some servers choose events by themselves, others know no events: what came counts.
-                chunks = await stack.enter_async_context(aclosing(spoken(self._api.name, answer)))
-                told = speech(self._api.name, answer, format, chunks=chunks, framed=True)
-            else:
-                told = speech(self._api.name, answer, format)
-            yield await stack.enter_async_context(told)
+        name, body = self._api.name, self._body(order, format)
+        asking = self._api.post("audio/speech", json=body, trace=order.trace, private=(order.text,))
+        async with asking as answer:
+            if answer.media_type != "text/event-stream":
+                async with speech(name, answer, format) as told:
+                    yield told
+                return
+            # Some servers choose events by themselves, others know no events: what came counts.
+            async with (
+                aclosing(spoken(name, answer)) as chunks,
+                speech(name, answer, format, chunks=chunks, framed=True) as told,
+            ):
+                yield told
 
     async def health(self) -> None:
         """Ask for the list of models. A server without such a list is there: that is all we ask."""

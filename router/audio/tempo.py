@@ -58,6 +58,7 @@ class Tempo:
 
     def _built(self, speed: float, semitones: float) -> Any:
         graph = self._av.filter.Graph()
+        graph.threads = 1  # else one for each core, idle
         source = graph.add_abuffer(
             sample_rate=self._rate, format="s16", layout=self._layout, channels=self._channels
         )

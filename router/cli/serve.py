@@ -131,7 +131,7 @@ def _settle_memory() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 5, 5)
+    gc.set_threshold(20_000, 10, 10)
 
 
 def _tell(speaker: Speaker, settings: Settings, address: str) -> None:

@@ -110,9 +110,10 @@ class RunAhead:
 
     async def stop(self) -> None:
         """End the task; nothing is read after this returns."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        task, self._task = self._task, None  # a cancelled task keeps its traceback, which holds us
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _read(self) -> None:
         try:

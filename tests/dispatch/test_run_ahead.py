@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -120,3 +122,27 @@ async def test_a_reader_who_is_cancelled_leaves_no_task_behind() -> None:
     await asyncio.gather(reader, return_exceptions=True)
     await running.stop()
     assert asyncio.all_tasks() == before
+
+
+async def test_who_stops_in_mid_speech_leaves_no_circle_behind() -> None:
+    """A cancelled task keeps its traceback, and that its frames: the source is held by nobody."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"12"
+            await asyncio.sleep(0)
+
+    gc.collect()
+    gc.disable()
+    try:
+        source = endless()
+        ahead = RunAhead(source, inline=1)
+        for _ in range(5):
+            await anext(ahead)
+        gone = weakref.ref(source)
+        await ahead.stop()
+        del ahead, source
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
