@@ -2,8 +2,8 @@
 pages.
 
 Each starts with its first frame: no Xing or ID3 head that could lie about a length nobody knows
-yet. First bytes after this much audio (measured): opus 20 ms, flac 24 ms, mp3 48 ms at 24 kHz and
-72 ms at 48 kHz, aac 43 ms at 48 kHz and 85 ms at 24 kHz.
+yet. First bytes after this much audio (measured): opus 20 ms, flac 12 ms at 48 kHz and 24 ms at
+24 kHz, mp3 48 ms at both, aac 43 ms at 48 kHz and 85 ms at 24 kHz.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from router.audio.ogg_pages import OggWriter, opus_tags
 from router.contract.audio import AudioFormat, Encoding
 
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -186,24 +187,12 @@ def flac_exact(body: bytearray, frames: int) -> None:
     body[22:26] = (frames & 0xFFFF_FFFF).to_bytes(4, "big")
 
 
-class _Sink:
-    """A file that only takes: what the container writes is fetched from here."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def taken(self) -> bytes:
-        parts, self._parts = self._parts, []
-        return b"".join(parts)
+_GRANULE_RATE = 48_000
+"""Hertz in which Ogg counts Opus, whatever the encoder was given (RFC 7845, section 4)."""
 
 
 class OpusEncoder:
-    """Opus in Ogg pages of 20 ms: one container for the whole speech, its length exact at the
-    end."""
+    """Opus in Ogg, a page for each frame of 20 ms: its length is exact at the end."""
 
     def __init__(self, format: AudioFormat) -> None:
         import av  # noqa: PLC0415  # loaded when first needed
@@ -211,34 +200,47 @@ class OpusEncoder:
         assert format.channels is not None
         assert format.sample_rate is not None
         rate, channels = format.sample_rate, format.channels
-        self._sink = _Sink()
-        pages = {"page_duration": "20000", "flush_packets": "1"}
-        self._container: Any = av.open(self._sink, "w", format="ogg", options=pages)
-        self._stream: Any = self._container.add_stream("libopus", rate=rate)
-        # The stream's own encoder would stay, with two threads, until the collector finds the
-        # circle of container and stream: it only writes the head, and another one encodes.
-        self._context: Any = av.CodecContext.create("libopus", "w")
-        for context in (self._stream.codec_context, self._context):
-            context.sample_rate = rate
-            context.layout = layout(channels)
-            context.format = "s16"
-            context.bit_rate = 32_000 * channels
-            context.options = {"frame_duration": "20", "compression_level": "5"}
-            context.time_base = Fraction(1, rate)
-            context.open()
-        self._samples = _Samples(format, "s16", self._context.frame_size)
+        context: Any = av.CodecContext.create("libopus", "w")
+        context.sample_rate = rate
+        context.layout = layout(channels)
+        context.format = "s16"
+        context.bit_rate = 32_000 * channels
+        context.options = {"frame_duration": "20", "compression_level": "5"}
+        context.time_base = Fraction(1, rate)
+        context.open()
+        self._context = context
+        self._samples = _Samples(format, "s16", context.frame_size)
+        self._page_samples = context.frame_size * _GRANULE_RATE // rate
+        self._sample_bytes = 2 * channels * rate
+        self._fed_bytes = 0
+        self._granule = 0
+        self._writer = OggWriter()
+        head = bytes(context.extradata)
+        self._skip = int.from_bytes(head[10:12], "little")
+        """Samples that a decoder throws away at the start (RFC 7845, 5.1)."""
+        self._head = self._writer.page(head, 0) + self._writer.page(opus_tags(b"tts-router"), 0)
 
     def feed(self, pcm: bytes) -> bytes:
-        return self._encoded(self._samples.frames(pcm))
+        self._fed_bytes += len(pcm)
+        packets = self._packets(self._samples.frames(pcm))
+        return self._headed(b"".join(self._page(packet) for packet in packets))
 
     def finish(self) -> bytes:
-        body = self._encoded([*self._samples.last(), None])
-        self._container.close()
-        return body + self._sink.taken()
+        if not self._fed_bytes:
+            return b""
+        *packets, last = self._packets([*self._samples.last(), None])
+        body = b"".join(self._page(packet) for packet in packets)
+        heard = self._fed_bytes * _GRANULE_RATE // self._sample_bytes
+        return self._headed(body + self._writer.page(last, self._skip + heard, is_last=True))
 
-    def _encoded(self, frames: list[Any]) -> bytes:
-        for frame in frames:
-            for packet in self._context.encode(frame):
-                packet.stream = self._stream
-                self._container.mux(packet)
-        return self._sink.taken()
+    def _packets(self, frames: list[Any]) -> list[bytes]:
+        return [bytes(packet) for frame in frames for packet in self._context.encode(frame)]
+
+    def _page(self, packet: bytes) -> bytes:
+        self._granule += self._page_samples
+        return self._writer.page(packet, self._granule)
+
+    def _headed(self, body: bytes) -> bytes:
+        if body and self._head:
+            body, self._head = self._head + body, b""
+        return body

@@ -1,4 +1,7 @@
-"""Takes Ogg pages apart into packets, as they arrive (RFC 3533, section 6)."""
+"""Takes Ogg pages apart into packets, as they arrive (RFC 3533, section 6).
+
+`ogg_pages` puts them together.
+"""
 
 from __future__ import annotations
 

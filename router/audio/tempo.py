@@ -1,14 +1,18 @@
 """Speed and pitch for providers that cannot do them themselves, as the speech comes.
 
 FFmpeg's `atempo` stretches in time, `asetrate` and `aresample` move the pitch. A stage of `atempo`
-takes factors of 0.5 to 100 (FFmpeg filters manual, atempo); slower speech takes several.
+takes factors of 0.5 to 100, but leaves samples out above 2 instead of blending them (FFmpeg filters
+manual, atempo), and ends the process with a failed assertion above 6 when it is fed a second at
+once (seen with FFmpeg 8.1). So no stage does more than 2, and several follow each other.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-_SLOWEST_STAGE = 0.5
+_STAGE = 2.0
+"""The most that one stage does, either way."""
 
 
 class Tempo:
@@ -81,10 +85,8 @@ class Tempo:
                 ("aresample", str(self._rate)),
             ]
         factor = speed / higher
-        while factor < _SLOWEST_STAGE:
-            stages.append(("atempo", str(_SLOWEST_STAGE)))
-            factor /= _SLOWEST_STAGE
-        if factor != 1.0:
-            stages.append(("atempo", f"{factor:.6f}"))
+        count = math.ceil(abs(math.log(factor, _STAGE)) - 1e-9)
+        if count:
+            stages += [("atempo", f"{factor ** (1 / count):.9f}")] * count
         sample_format = f"sample_fmts=s16:channel_layouts={self._layout}"
         return [*stages, ("aformat", sample_format)]
