@@ -12,6 +12,7 @@ In a server process, by settings alone: this module is a plugin that brings the 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -72,6 +73,8 @@ __all__ = [
 DEFAULT_OFFERS = {"tone-1": Capabilities(formats=DEFAULT_FORMATS, chooses_voice=True)}
 DEFAULT_VOICES = (Voice(id="tone", name="Tone"),)
 PLAIN = Script()
+_KEPT = 64
+"""Orders that are remembered: a server may be sent thousands."""
 
 
 class Scripted:
@@ -94,8 +97,9 @@ class Scripted:
         self.cast = voices
         self.failure: ProviderError | None = None
         """What `health()` and `voices()` raise."""
-        self.orders: list[SpeechOrder] = []
-        self.formats: list[AudioFormat] = []
+        self.orders: deque[SpeechOrder] = deque(maxlen=_KEPT)
+        """The last of them."""
+        self.formats: deque[AudioFormat] = deque(maxlen=_KEPT)
         self.entered = 0
         self.accepted = 0
         self.left = 0

@@ -124,7 +124,7 @@ async def test_entering_waits_for_the_test() -> None:
     await provider.until(lambda voice: voice.accepted == 1)
     assert await speech
 
-    assert (provider.left, provider.open, provider.orders) == (1, 0, [ORDER])
+    assert (provider.left, provider.open, [*provider.orders]) == (1, 0, [ORDER])
 
 
 async def test_errors_come_out_on_entering_and_in_mid_stream() -> None:
