@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
@@ -17,7 +19,7 @@ from router.api.fields import Asked
 from router.api.response import Headers, plain
 from router.contract.audio import AudioFormat
 from router.contract.caller import Caller
-from router.contract.errors import NobodySpoke, SpeechError, UnknownModel
+from router.contract.errors import NobodySpoke, Overloaded, SpeechError, UnknownModel
 from router.contract.record import SpeechRecord
 from router.contract.speech import SpeechRequest
 from router.routing.language import primary
@@ -63,13 +65,26 @@ class Samples:
         speaker = self._door.speaker
         public = speaker.catalogue.voice(voice, speaker.roster.offers, speaker.roster.providers)
         if public.name not in self._kept:
-            async with self._making:
+            async with self._turn():
                 if public.name not in self._kept:
                     own = primary(public.voice.languages[0]) if public.voice.languages else "en"
                     await self._make(public.name, own, caller, record)
         self._kept.move_to_end(public.name)
         headers, body = self._kept[public.name]
         return plain(200, headers, body)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One sample is made at a time. Raises Overloaded."""
+        try:
+            async with asyncio.timeout(self._door.settings.timeouts.deadline_s):
+                await self._making.acquire()
+        except TimeoutError:
+            raise Overloaded("Other samples are being made. Try again.", retry_after=5) from None
+        try:
+            yield
+        finally:
+            self._making.release()
 
     async def _make(self, voice: str, language: str, caller: Caller, record: SpeechRecord) -> None:
         speaker = self._door.speaker

@@ -12,6 +12,7 @@ LatinGuess = Callable[[str], str | None]
 
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _LOOK_AT = 2_000  # code points: a guess gets no better with more
+_LATIN_LOOK_AT = 240  # words are looked up in models: 1 ms here, 5 ms for 2,000
 
 # Unicode blocks by script (Unicode 15.1, Blocks.txt), as far as somebody may speak them.
 _RANGES = {
@@ -109,7 +110,7 @@ def guessed(text: str, voice_language: str | None, latin: LatinGuess | None = No
     if script is None:
         return voice_language or "en"
     if script == "Latin":
-        known = latin(text[:_LOOK_AT]) if latin else None
+        known = latin(text[:_LATIN_LOOK_AT]) if latin else None
         if known:
             return known
         return voice_language if voice_language and voice_language not in _NOT_LATIN else "en"

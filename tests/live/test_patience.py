@@ -75,3 +75,17 @@ async def test_a_provider_that_never_waits_is_ended_by_the_total_limit(tmp_path:
         assert not answer.whole
         assert inside.held_at_return == [0]
         assert inside.records[0].outcome == "broken"
+
+
+async def test_who_waits_for_a_sample_while_another_is_made_does_not_wait_for_ever(
+    tmp_path: Path,
+) -> None:
+    voice = Scripted(Script((Tone(60, 1.0),)))
+    config = _config(timeouts={"deadline_s": 0.3}, voices={"a": {}, "b": {}})
+    async with serving_inside(config, tmp_path, voice=voice) as inside:
+        async with connected(inside.url) as first:
+            await first.ask("/v1/voices/a/sample")
+            await voice.until(lambda v: v.chunks > 1)
+            answer = await exchange(inside.url, "/v1/voices/b/sample")
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "5"
