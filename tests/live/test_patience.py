@@ -82,10 +82,12 @@ async def test_who_waits_for_a_sample_while_another_is_made_does_not_wait_for_ev
 ) -> None:
     voice = Scripted(Script((Tone(60, 1.0),)))
     config = _config(timeouts={"deadline_s": 0.3}, voices={"a": {}, "b": {}})
-    async with serving_inside(config, tmp_path, voice=voice) as inside:
-        async with connected(inside.url) as first:
-            await first.ask("/v1/voices/a/sample")
-            await voice.until(lambda v: v.chunks > 1)
-            answer = await exchange(inside.url, "/v1/voices/b/sample")
+    async with (
+        serving_inside(config, tmp_path, voice=voice) as inside,
+        connected(inside.url) as first,
+    ):
+        await first.ask("/v1/voices/a/sample")
+        await voice.until(lambda v: v.chunks > 1)
+        answer = await exchange(inside.url, "/v1/voices/b/sample")
     assert answer.status == 503
     assert answer.headers["retry-after"] == "5"
