@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import array
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.audio.pcm import Aligner, Converter, converter
+from router.audio.pcm import Aligner, Converter, converter, louder
 from tests.audio.made import cut
 
 RATES = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -85,3 +87,9 @@ def test_a_frame_that_was_never_completed_is_no_audio() -> None:
 def test_equal_formats_need_no_converter() -> None:
     assert isinstance(converter((24_000, 1), (24_000, 1)), Aligner)
     assert isinstance(converter((24_000, 1), (24_000, 2)), Converter)
+
+
+def test_more_gain_than_there_is_room_for_is_cut_off_and_does_not_turn_over() -> None:
+    samples = array.array("h", [-32_768, -20_000, 0, 20_000, 32_767])
+    grown = array.array("h", louder(samples.tobytes(), 12.0))
+    assert grown.tolist() == [-32_768, -32_768, 0, 32_767, 32_767]

@@ -13,7 +13,7 @@ from router.app import speaking
 from router.audio.wav import header
 from router.contract.audio import AudioFormat, Clip
 from router.contract.caller import Caller
-from router.contract.record import Event, ProviderFailed, SpeechRecord
+from router.contract.record import Event, ProviderFailed, SpeechDoubted, SpeechRecord
 from router.contract.speech import Capabilities, SpeechRequest
 from router.dispatch.speaker import Speaker
 from router.dispatch.speech import Speech
@@ -37,6 +37,7 @@ class Ear:
     def __init__(self) -> None:
         self.records: list[SpeechRecord] = []
         self.failures: list[ProviderFailed] = []
+        self.doubts: list[SpeechDoubted] = []
 
     def recorded(self, record: SpeechRecord) -> None:
         self.records.append(record)
@@ -44,6 +45,8 @@ class Ear:
     def noticed(self, event: Event) -> None:
         if isinstance(event, ProviderFailed):
             self.failures.append(event)
+        elif isinstance(event, SpeechDoubted):
+            self.doubts.append(event)
 
 
 class Stage:

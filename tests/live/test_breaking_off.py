@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -72,3 +73,17 @@ async def test_a_speech_without_end_is_ended_by_the_total_limit(cast: ServerProc
 
     assert not answer.whole
     assert TOTAL_S <= took < TOTAL_S + 1
+
+
+@dyings
+async def test_events_say_that_it_broke_before_they_break_off(
+    cast: ServerProcess, dying: str
+) -> None:
+    answer = await exchange(cast.url, SPEECH, asking(dying, stream_format="sse"))
+
+    assert answer.status == 200
+    assert not answer.whole
+    *deltas, last = [json.loads(line[6:]) for line in answer.body.split(b"\n\n") if line]
+    assert {delta["type"] for delta in deltas} == {"speech.audio.delta"}
+    assert last["type"] == "speech.audio.error"
+    assert last["error"]["code"] == ("timed_out" if dying == "stalling" else "broken")
