@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -17,8 +17,12 @@ from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
 from router import registry
+from router.accounts.entrance import gate_of
+from router.accounts.gate import KeyedGate
 from router.api import guard as guards
-from router.api import schema
+from router.api import schema, standing
+from router.api.accounts import AccountController
+from router.api.admin import AdminController
 from router.api.catalogue import CatalogueController
 from router.api.door import Door, request_id
 from router.api.errors import BodyTooLarge, NoSuchPath, WrongMethod, refusal
@@ -27,7 +31,7 @@ from router.api.response import Headers
 from router.api.samples import Samples, SamplesController
 from router.api.speech import SpeechController
 from router.audio.clip import ClipDecoder
-from router.contract.caller import OpenGate
+from router.contract.caller import Gate, OpenGate
 from router.contract.errors import InvalidRequest, SpeechError
 from router.contract.provider import Secret
 from router.dispatch.observers import Observers
@@ -47,12 +51,17 @@ EXPOSED = (
     *("X-Request-ID", "Retry-After", "X-Audio-Sample-Rate", "X-Audio-Channels"),
     *("X-TTS-Provider", "X-TTS-Model", "X-TTS-Voice", "X-TTS-Fallback"),
     *("X-TTS-Characters", "X-TTS-Ignored", "X-TTS-Warning"),
+    *("X-Cost", "X-Remaining-Balance", *standing.OF_LEAPER),
+    *standing.OF_OPENAI,
 )
 
 
 @asynccontextmanager
-async def speaking(settings: Settings, kinds: Kinds) -> AsyncIterator[Speaker]:
-    """Everything that can speak, open while the block lasts; `say` needs no more than this."""
+async def speaking(
+    settings: Settings, kinds: Kinds, gate: Gate | None = None
+) -> AsyncIterator[Speaker]:
+    """Everything that can speak, open while the block lasts; `say` needs no more than this, and
+    without a `gate` everybody may."""
     observers = Observers()
     secret = await asyncio.to_thread(_secret, settings)
     async with (
@@ -66,7 +75,13 @@ async def speaking(settings: Settings, kinds: Kinds) -> AsyncIterator[Speaker]:
         async with roster.kept_fresh(), ClipDecoder() as clips:
             guess = await asyncio.to_thread(latin.load)
             yield Speaker(
-                settings, roster, OpenGate(), observers, clips=clips, secret=secret, latin=guess
+                settings,
+                roster,
+                gate or OpenGate(),
+                observers,
+                clips=clips,
+                secret=secret,
+                latin=guess,
             )
 
 
@@ -80,22 +95,28 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with speaking(settings, kinds) as speaker:
+        async with gate_of(settings) as gate, speaking(settings, kinds, gate) as speaker:
             app.state.door = Door(settings, speaker)
             app.state.samples = Samples(app.state.door)
+            app.state.keyed = gate if isinstance(gate, KeyedGate) else None
             started(speaker)
             yield
 
     app = Litestar(
         route_handlers=[
             SpeechController,
-            CatalogueController,
-            SamplesController,
-            OperationsController,
+            Router(
+                "/",
+                route_handlers=[CatalogueController, SamplesController, OperationsController],
+                before_request=_visit,
+            ),
+            AccountController,
+            AdminController,
         ],
         dependencies={
             "door": Provide(_door, sync_to_thread=False),
             "samples": Provide(_samples, sync_to_thread=False),
+            "gate": Provide(_keyed, sync_to_thread=False),
         },
         exception_handlers={
             SpeechError: _refused,
@@ -107,7 +128,7 @@ def create_app(
         logging_config=None,
         openapi_config=schema.config(),
     )
-    app.asgi_handler = guards.Guard(app.asgi_handler, settings.server)
+    app.asgi_handler = guards.Guard(app.asgi_handler, settings.server, keyed=settings.keyed)
     return app
 
 
@@ -130,10 +151,25 @@ def _samples(state: State) -> Samples:
     return samples
 
 
+async def _visit(request: AnyRequest) -> None:
+    """What needs no key may still be asked too often."""
+    door: Door = request.app.state.door
+    await door.visit(request)
+
+
+def _keyed(state: State) -> KeyedGate:
+    """The gate, for what is asked of keys and credit. Raises NoSuchPath where there are none."""
+    gate: KeyedGate | None = state.keyed
+    if gate is None:
+        raise NoSuchPath("There are no keys here: the config has no table `accounts`.")
+    return gate
+
+
 def _cors(settings: Settings) -> CORSConfig:
-    """Pages of this machine, and those that the config lists; never with credentials."""
+    """Pages of this machine, and those that the config lists; with keys, all pages. Never with
+    credentials: a key is a header that a page has to know."""
     return CORSConfig(
-        allow_origins=list(settings.server.origins),
+        allow_origins=["*"] if settings.keyed else list(settings.server.origins),
         allow_origin_regex=r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.\d+){3}|\[::1\])(:\d+)?",
         allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
         allow_headers=["*"],
@@ -159,8 +195,19 @@ def _refused_by_litestar(request: AnyRequest, error: HTTPException) -> Response[
     elif error.status_code == 413:
         said = BodyTooLarge("The body is too large.")
     elif 400 <= error.status_code < 500:
-        said = InvalidRequest("The request is malformed.", code="invalid_request")
+        said = InvalidRequest(_malformed(error), code="invalid_request")
     return _told(request, said, extra)
+
+
+def _malformed(error: HTTPException) -> str:
+    """What is wrong, by the names of the fields: what was written in them is not repeated."""
+    found = error.extra if isinstance(error.extra, list) else []
+    told = [
+        f"{one.get('key', 'the body')}: {one['message']}"
+        for one in found
+        if isinstance(one, dict) and isinstance(one.get("message"), str)
+    ]
+    return f"The request is malformed. {'; '.join(told)[:500]}".strip()
 
 
 def _told(request: AnyRequest, error: Exception, extra: Headers) -> Response[bytes]:

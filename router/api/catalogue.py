@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from router.api.body import ApiRequest
 from router.api.door import Door
+from router.contract.caller import Price
 from router.contract.speech import Capabilities
 from router.dispatch.speaker import CODECS, Speaker
 from router.routing.catalogue import Offered, PublicModel
@@ -19,11 +20,15 @@ _CREATED = 1_760_000_000
 """OpenAI's model objects have a time of making; ours were made with the project."""
 
 
-class Pricing(msgspec.Struct, frozen=True):
-    """What a caller pays."""
+class Pricing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a caller pays: by tokens where that is told and the upstream reports them, else by audio
+    where that is told, else by characters."""
 
     per_1k_chars: float
-    currency: str = "credits"
+    per_1k_tokens: float | None = None
+    per_audio_second: float | None = None
+    minimum: float = 0.0
+    currency: str
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,12 +141,22 @@ def describe_model(public: PublicModel, speaker: Speaker) -> ModelInfo:
         owned_by=model.owned_by,
         name=name,
         description=model.description,
-        pricing=Pricing(model.price.credits_per_1k_chars),
+        pricing=_pricing(model.price),
         max_input=model.max_input,
         formats=_formats(able),
         default_format=model.default_format or ("wav" if model.family == "leaper" else "mp3"),
         cloning=any(caps.cloning for caps in able),
         available=bool(able),
+    )
+
+
+def _pricing(price: Price) -> Pricing:
+    return Pricing(
+        per_1k_chars=price.credits_per_1k_chars,
+        per_1k_tokens=price.credits_per_1k_tokens,
+        per_audio_second=price.credits_per_audio_s,
+        minimum=price.minimum,
+        currency="credits",
     )
 
 

@@ -16,15 +16,18 @@ from litestar.types import ASGIApp
 from router.api import body as bodies
 from router.api import shapes
 from router.api.body import ApiRequest
-from router.api.errors import CallerGone, SlowBody, answer, told
+from router.api.errors import CallerGone, Dialect, SlowBody, answer, told
 from router.api.fields import Asked
 from router.api.response import Headers, SpeechResponse
 from router.api.shapes import Endpoint
 from router.api.sse import events
+from router.api.standing import receipt_headers, standing_headers
+from router.api.terms import terms_of
 from router.contract.caller import Caller
 from router.contract.errors import SpeechError
 from router.contract.provider import Secret
 from router.contract.record import SpeechRecord
+from router.contract.speech import Terms
 from router.dispatch.speaker import Speaker
 from router.dispatch.speech import Speech
 from router.settings.structs import Family, Settings
@@ -45,19 +48,21 @@ class Door:
 
     async def speak(self, request: ApiRequest, endpoint: Endpoint) -> ASGIApp:
         """Answer a request for speech that came to this endpoint."""
-        record = self.opened(request, "nanogpt" if endpoint == "nanogpt" else "openai")
+        record = self.opened(request, shapes.likely(endpoint, request.headers.get("content-type")))
         try:
             caller = await self.caller(request)
+            record.caller = caller.id
             body = await self.body(request)
-            shape = shapes.family(endpoint, body, self.speaker.catalogue)
-            record.shape, record.caller = shape, caller.id
+            record.shape = shape = shapes.family(endpoint, body, self.speaker.catalogue)
             asked = self.normalised(endpoint, shape, body, request)
+            terms = terms_of(request)
         except BaseException as error:
-            self.closed(record, error)
+            dialect = _dialect(endpoint, record)
+            self.closed(record, error, dialect)
             if isinstance(error, SpeechError):
-                return answer(error, _family(record), record.request_id)
+                return answer(error, dialect, record.request_id)
             raise
-        return self.answering(asked, caller, record)
+        return self.answering(asked, caller, record, _dialect(endpoint, record), terms)
 
     async def body(self, request: ApiRequest) -> bodies.Body:
         """The request's body, which has to arrive in time. Raises CallerError."""
@@ -81,26 +86,38 @@ class Door:
             strict=shape in self.settings.server.strict,
         )
 
-    def answering(self, asked: Asked, caller: Caller, record: SpeechRecord) -> ASGIApp:
+    def answering(
+        self,
+        asked: Asked,
+        caller: Caller,
+        record: SpeechRecord,
+        dialect: Dialect,
+        terms: Terms,
+    ) -> ASGIApp:
         """The answer to a request that has been understood."""
         return SpeechResponse(
-            self._journey(asked, caller, record),
-            lambda speech: head(speech, asked, record.request_id),
+            self._journey(asked, caller, record, dialect, terms),
+            lambda speech: [*head(speech, asked, record.request_id), *_account(speech, dialect)],
             events if asked.sse else Speech.chunks,
-            lambda error: answer(error, asked.shape, record.request_id, _route_of(record)),
+            lambda error: answer(error, dialect, record.request_id, _route_of(record)),
             self.settings.timeouts.slow_reader_s,
         )
 
     @asynccontextmanager
     async def _journey(
-        self, asked: Asked, caller: Caller, record: SpeechRecord
+        self,
+        asked: Asked,
+        caller: Caller,
+        record: SpeechRecord,
+        dialect: Dialect,
+        terms: Terms,
     ) -> AsyncIterator[Speech]:
         try:
-            async with self.speaker.speak(asked.request, caller, record) as speech:
+            async with self.speaker.speak(asked.request, caller, record, terms) as speech:
                 record.status = 200
                 yield speech
         except BaseException as error:
-            self.closed(record, error)
+            self.closed(record, error, dialect)
             raise
         self.closed(record, None)
 
@@ -112,16 +129,20 @@ class Door:
             opened=asyncio.get_running_loop().time(),
         )
 
-    def closed(self, record: SpeechRecord, error: BaseException | None) -> None:
-        """Publish the record: once, whatever happened."""
+    def closed(
+        self, record: SpeechRecord, error: BaseException | None, dialect: Dialect | None = None
+    ) -> None:
+        """Publish the record: once, whatever happened. `dialect` is how the error is told."""
         record.total_s = asyncio.get_running_loop().time() - record.opened
         if record.status == 0:
-            self._unanswered(record, error)
+            self._unanswered(record, error, dialect or _family(record))
         self.speaker.observers.recorded(record)
 
-    def _unanswered(self, record: SpeechRecord, error: BaseException | None) -> None:
+    def _unanswered(
+        self, record: SpeechRecord, error: BaseException | None, dialect: Dialect
+    ) -> None:
         if isinstance(error, Exception) and not isinstance(error, CallerGone):
-            record.status = told(error, _family(record)).status
+            record.status = told(error, dialect).status
             if not record.reason:
                 known = isinstance(error, SpeechError)
                 record.outcome = "refused" if known else "failed"
@@ -132,6 +153,10 @@ class Door:
     async def caller(self, request: ApiRequest) -> Caller:
         """Who is calling. Raises Unauthenticated or RateLimited."""
         return await self.speaker.gate.identify(credential(request), self.address(request))
+
+    async def visit(self, request: ApiRequest) -> None:
+        """Let somebody look at what needs no key. Raises RateLimited."""
+        await self.speaker.gate.visit(self.address(request))
 
     def address(self, request: ApiRequest) -> str:
         """The caller's IP address; behind a trusted proxy, the one that it names."""
@@ -197,6 +222,14 @@ def head(speech: Speech, asked: Asked, request_id: str) -> Headers:
     return headers
 
 
+def _account(speech: Speech, dialect: Dialect) -> Headers:
+    """What the caller pays, and how they stand."""
+    if speech.account is None:
+        return []
+    receipt = receipt_headers(speech.account.receipt())
+    return [*receipt, *standing_headers(speech.account.standings, dialect)]
+
+
 def _route_of(record: SpeechRecord) -> Headers:
     """Who was passed over and who failed, on an answer without speech."""
     return [(b"x-tts-fallback", _ascii(record.fallback))]
@@ -207,6 +240,10 @@ def _ascii(value: str) -> bytes:
     if value.isascii() and value.isprintable():
         return value.encode()
     return quote(value, safe=" ,=/:;+()").encode()
+
+
+def _dialect(endpoint: Endpoint, record: SpeechRecord) -> Dialect:
+    return endpoint if endpoint == "nanogpt-newer" else _family(record)
 
 
 def _family(record: SpeechRecord) -> Family:

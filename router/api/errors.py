@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 from litestar.types import ASGIApp
 
 from router.api.response import Headers, plain
+from router.api.standing import standing_headers
 from router.contract import errors as tree
 from router.contract.errors import CallerError, SpeechError
 from router.settings.structs import Family
@@ -43,8 +44,19 @@ class NoSuchPath(CallerError):
     reason = "no_such_path"
 
 
+class NoSuchKey(CallerError):
+    """An admin names a key that is not there."""
+
+    reason = "no_such_key"
+
+
 class WrongMethod(CallerError):
     reason = "wrong_method"
+
+
+Dialect = Literal[Family, "nanogpt-newer"]
+"""How errors are told: as the shape does; NanoGPT's newer spelling has OpenAI's body, and NanoGPT's
+words for keys and credit."""
 
 
 class Told(NamedTuple):
@@ -67,14 +79,16 @@ _TOLD: Mapping[type[SpeechError], Told] = {
     tree.InputTooLong: Told(400, _INVALID, "input_too_long"),
     tree.BadClip: Told(400, _INVALID, None),
     tree.Unauthenticated: Told(401, "authentication_error", "invalid_api_key"),
+    tree.MissingKey: Told(401, "authentication_error", "missing_api_key"),
     tree.Forbidden: Told(403, "permission_denied_error", "forbidden"),
     tree.OutOfCredit: Told(402, "insufficient_credits", "insufficient_credits"),
-    tree.RateLimited: Told(429, "rate_limit_error", "rate_limit_exceeded"),
+    tree.RateLimited: Told(429, "rate_limit_error", None),
     BodyTooLarge: Told(413, _INVALID, "body_too_large"),
     SlowBody: Told(408, _INVALID, "request_timeout"),
     CallerGone: Told(499, _INVALID, "hung_up"),
     UnsupportedMedia: Told(415, _INVALID, "unsupported_media_type"),
     NoSuchPath: Told(404, _INVALID, "not_found"),
+    NoSuchKey: Told(404, _INVALID, "key_not_found"),
     WrongMethod: Told(405, _INVALID, "method_not_allowed"),
     tree.Overloaded: Told(503, "service_unavailable", "overloaded"),
     tree.Draining: Told(503, "service_unavailable", "draining"),
@@ -85,13 +99,19 @@ _TOLD: Mapping[type[SpeechError], Told] = {
 }
 _BUG = Told(500, "server_error", "internal_error")
 
-_TOLD_BY: Mapping[Family, Mapping[type[SpeechError], Told]] = {
+_NANO_CREDIT = Told(402, "insufficient_quota", "insufficient_quota")
+_OPENAI: Mapping[type[SpeechError], Told] = {
+    tree.InputTooLong: Told(400, _INVALID, "string_above_max_length"),
+}
+_TOLD_BY: Mapping[Dialect, Mapping[type[SpeechError], Told]] = {
     "leaper": {},
     "openai": {
-        tree.InputTooLong: Told(400, _INVALID, "string_above_max_length"),
+        **_OPENAI,
         tree.Unauthenticated: Told(401, _INVALID, "invalid_api_key"),
+        tree.MissingKey: Told(401, _INVALID, None),
         tree.OutOfCredit: Told(429, "insufficient_quota", "insufficient_quota"),
     },
+    "nanogpt-newer": {**_OPENAI, tree.OutOfCredit: _NANO_CREDIT},
     # NanoGPT's page lists six specific names as error types; they stand in `type` and in `code`.
     "nanogpt": {
         tree.UnknownModel: Told(400, "invalid_model", "invalid_model"),
@@ -99,15 +119,19 @@ _TOLD_BY: Mapping[Family, Mapping[type[SpeechError], Told]] = {
         tree.UnsupportedFormat: Told(400, "unsupported_format", "unsupported_format"),
         tree.InvalidSampleRate: Told(400, "invalid_sample_rate", "invalid_sample_rate"),
         tree.InputTooLong: Told(400, "input_too_long", "input_too_long"),
-        tree.RateLimited: Told(429, "rate_limit_exceeded", "rate_limit_exceeded"),
+        tree.RateLimited: Told(429, "rate_limit_exceeded", None),
+        tree.OutOfCredit: _NANO_CREDIT,
     },
 }
 
 # Asking again cannot help, though the status alone would make an SDK try.
 _NO_RETRY = (tree.OutOfCredit, tree.NobodyCan)
+_LONG_S = 60.0
+"""Some SDKs sleep for whatever they are told: from here on they are told not to try."""
+_DAY_S = 86_400.0
 
 
-def told(error: Exception, shape: Family) -> Told:
+def told(error: Exception, shape: Dialect) -> Told:
     """How this shape tells this error."""
     for class_ in type(error).__mro__:
         for table in (_TOLD_BY[shape], _TOLD):
@@ -140,7 +164,7 @@ class Refusal(NamedTuple):
     body: bytes
 
 
-def refusal(error: Exception, shape: Family, request_id: str, extra: Headers = ()) -> Refusal:
+def refusal(error: Exception, shape: Dialect, request_id: str, extra: Headers = ()) -> Refusal:
     """What is answered to an error; what is not of the tree is told as a plain 500."""
     how = told(error, shape)
     message = error.message if isinstance(error, SpeechError) else "Something failed in the router."
@@ -152,19 +176,33 @@ def refusal(error: Exception, shape: Family, request_id: str, extra: Headers = (
         (b"cache-control", b"no-store"),
         *extra,
     ]
-    wait = getattr(error, "retry_after", None)
-    if how.status in (429, 503) and wait is not None:
-        headers.append((b"retry-after", str(max(1, math.ceil(wait))).encode()))
-    if isinstance(error, _NO_RETRY):
-        headers.append((b"x-should-retry", b"false"))
+    headers += _advice(error, how.status)
+    if isinstance(error, tree.RateLimited) and error.standings is not None:
+        headers += standing_headers(error.standings, shape)
     return Refusal(how.status, headers, body)
 
 
-def answer(error: Exception, shape: Family, request_id: str, extra: Headers = ()) -> ASGIApp:
+def _advice(error: Exception, status: int) -> Headers:
+    """Whether, and when, asking again is of use. Every 429 names a time."""
+    wait = getattr(error, "retry_after", None)
+    is_useless = isinstance(error, _NO_RETRY) or getattr(error, "is_useless", False)
+    if status == 429 and wait is None:
+        wait = _DAY_S  # until then nothing changes unless somebody changes it
+    headers = []
+    if status in (429, 503) and wait is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(wait))).encode()))
+    if is_useless or (wait is not None and wait > _LONG_S):
+        headers.append((b"x-should-retry", b"false"))
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return headers
+
+
+def answer(error: Exception, shape: Dialect, request_id: str, extra: Headers = ()) -> ASGIApp:
     """The same as an ASGI application."""
     return plain(*refusal(error, shape, request_id, extra))
 
 
-def _named(param: str | None, shape: Family) -> str | None:
+def _named(param: str | None, shape: Dialect) -> str | None:
     """The field as this shape calls it."""
     return "format" if param == "response_format" and shape == "nanogpt" else param

@@ -23,11 +23,13 @@ class Guard:
     """Wraps the application. Without keys, a page that a user visits must not spend their money.
 
     A foreign page names its own origin (`Origin`), or rebinds a name of its own to this address
-    (`Host`): both are refused with 403.
+    (`Host`): both are refused with 403. Where a key is needed no page can spend anything, so every
+    host and origin is answered.
     """
 
-    def __init__(self, app: ASGIApp, server: Server) -> None:
+    def __init__(self, app: ASGIApp, server: Server, *, keyed: bool = False) -> None:
         self._app = app
+        self._keyed = keyed
         self._origins = {origin.rstrip("/").lower() for origin in server.origins}
         self._hosts = {host.lower() for host in server.hosts}
         if server.public_url:
@@ -43,7 +45,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         http = scope
-        if refusal := self._refusal(http):
+        if not self._keyed and (refusal := self._refusal(http)):
             await refusal(http, receive, send)
             return
         if http["method"] == "HEAD":  # the server drops the body: its own scope still says HEAD

@@ -136,7 +136,10 @@ def readiness(speaker: Speaker) -> Readiness:
     reasons = [f"nobody can speak for {name}" for name in mute]
     if not models:
         reasons.append("no model is configured")
-    is_ready = any(state.ready for state in models.values())
+    troubles = speaker.gate.troubles()
+    reasons += [trouble.what for trouble in troubles]
+    is_stopped = any(trouble.stops for trouble in troubles)
+    is_ready = any(state.ready for state in models.values()) and not is_stopped
     return Readiness("ready" if is_ready else "not ready", reasons, models, providers)
 
 

@@ -170,7 +170,8 @@ def _section(
     method: str, summary: str, paths: list[str], operation: dict[str, Any], schemas: dict[str, Any]
 ) -> str:
     spelt = "<br>".join(f"<code>{escape(path)}</code>" for path in paths)
-    answers = ", ".join(escape(m) for m in operation["responses"]["200"].get("content", {}))
+    said = operation["responses"].get("200") or operation["responses"]["201"]
+    answers = ", ".join(escape(media) for media in said.get("content", {}))
     bodies = operation.get("requestBody", {}).get("content", {})
     told = "".join(
         f"<h3>{escape(media)}</h3>{_table(content['schema'], schemas)}"

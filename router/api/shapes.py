@@ -19,6 +19,14 @@ NEWER_VOICE = "alloy"
 """On NanoGPT's newer spelling a voice may be left out."""
 
 
+def likely(endpoint: Endpoint, content_type: str | None) -> Family:
+    """The shape before the body is read: only LEAPERone's clients send multipart."""
+    if endpoint == "nanogpt":
+        return "nanogpt"
+    is_form = (content_type or "").strip().lower().startswith("multipart/")
+    return "leaper" if endpoint == "shared" and is_form else "openai"
+
+
 def family(endpoint: Endpoint, body: Body, catalogue: Catalogue) -> Family:
     """The shape whose names and defaults hold.
 

@@ -15,9 +15,10 @@ _VERBS = {
     "schema": "router.cli.check",
     "plan": "router.cli.plan",
     "status": "router.cli.status",
-    "models": "router.cli.listing",
+    "models": "router.cli.assets",
     "voices": "router.cli.listing",
     "plugins": "router.cli.listing",
+    "keys": "router.cli.keys",
 }
 
 

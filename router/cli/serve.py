@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import ipaddress
@@ -14,12 +15,16 @@ import click
 import msgspec
 import uvicorn
 
+from router.accounts.entrance import has_keys, has_store
 from router.api.guard import is_loopback
 from router.api.operations import readiness
 from router.app import create_app
 from router.cli.config import config_option, loaded
+from router.contract.errors import SpeechError
 from router.dispatch.speaker import Speaker
+from router.settings.accounts import Accounts
 from router.settings.structs import Settings
+from router.store.errors import StoreUnusable
 from router.telemetry import logs
 
 _TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
@@ -35,7 +40,7 @@ def serve(config: str | None, host: str | None, port: int | None, log: str) -> N
     """Serve speech over HTTP."""
     logs.set_up(json=log == "json" or (log == "auto" and not sys.stderr.isatty()))
     settings, kinds = loaded(config)
-    settings = _at(settings, host, port)
+    settings = _at(_with_keys(settings), host, port)
     listener = _listener(settings)
     address = _address(listener)
 
@@ -77,6 +82,23 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+def _with_keys(settings: Settings) -> Settings:
+    """The settings; where the config says nothing of keys and there are some, they are needed.
+
+    The store is tried before anything listens: what is wrong with it ends the command in one line.
+    """
+    is_open = settings.accounts is not None and not settings.accounts.required
+    if is_open or (settings.accounts is None and not has_store(settings)):
+        return settings
+    try:
+        found = asyncio.run(has_keys(settings))
+    except (StoreUnusable, SpeechError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    if settings.accounts is None and found:
+        return msgspec.structs.replace(settings, accounts=Accounts())
+    return settings
+
+
 def _at(settings: Settings, host: str | None, port: int | None) -> Settings:
     """The settings with the command line's address; without keys that must be this machine."""
     server = msgspec.structs.replace(
@@ -84,10 +106,11 @@ def _at(settings: Settings, host: str | None, port: int | None) -> Settings:
         host=host or settings.server.host,
         port=settings.server.port if port is None else port,
     )
-    if not server.open and not _binds_loopback(server.host):
+    if not (server.open or settings.keyed or _binds_loopback(server.host)):
         raise click.ClickException(
             f"{server.host} is reachable from other machines, and there are no keys. "
-            "Listen on 127.0.0.1, or set server.open: true in the config if you mean it."
+            "Listen on 127.0.0.1, make a key (tts-router keys create), or set server.open: true in "
+            "the config if you mean it."
         )
     return msgspec.structs.replace(settings, server=server)
 
@@ -144,4 +167,6 @@ def _tell(speaker: Speaker, settings: Settings, address: str) -> None:
     for name, provider in state.providers.items():
         if provider.state == "off":
             lines.append(f"  {name} is off: {provider.reason}")
+    if settings.keyed:
+        lines.append("  a key is needed: tts-router keys --help")
     click.echo("\n".join(lines), err=True)

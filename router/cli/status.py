@@ -26,6 +26,7 @@ def status(config: str | None, url: str | None, as_json: bool) -> None:
         answer = asyncio.run(_get(f"{base}/health/ready"))
         found = msgspec.json.decode(answer.content)
         state, models, providers = found["status"], found["models"], found["providers"]
+        reasons = found["reasons"]
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         message = f"no server answers at {base} ({type(error).__name__})"
         raise click.ClickException(message) from error
@@ -34,7 +35,8 @@ def status(config: str | None, url: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(answer.content))
     else:
-        _print(base, state, models, providers)
+        click.echo("\n  ".join([f"{base} is {state}", *reasons]))
+        _print(models, providers)
     if state != "ready":
         raise SystemExit(1)
 
@@ -50,8 +52,7 @@ def _configured(server: Server) -> str:
     return f"http://{host}:{server.port}"
 
 
-def _print(base: str, state: str, models: dict[str, Any], providers: dict[str, Any]) -> None:
-    click.echo(f"{base} is {state}")
+def _print(models: dict[str, Any], providers: dict[str, Any]) -> None:
     for name, model in models.items():
         click.echo(f"  {name}: {', then '.join(model['speaks']) or 'nobody'}")
     for name, provider in providers.items():

@@ -58,7 +58,7 @@ class AudioStream:
     of everything, at any moment.
     """
 
-    __slots__ = ("chunks", "format", "framed", "upstream_id", "voice")
+    __slots__ = ("chunks", "format", "framed", "tokens", "upstream_id", "voice")
 
     def __init__(
         self,
@@ -78,6 +78,9 @@ class AudioStream:
         """The voice that really speaks, where the provider chose it itself."""
         self.upstream_id = upstream_id
         """The upstream's own id of this synthesis, for support requests."""
+        self.tokens: int | None = None
+        """What the upstream says that it billed; set by the provider once it knows, at the latest
+        with the end of `chunks`."""
 
 
 class Clip(msgspec.Struct, frozen=True, eq=False):

@@ -4,11 +4,11 @@
     ├── CallerError          the request cannot be served as it is: 4xx
     │   ├── InvalidRequest · UnknownModel · UnknownVoice · UnsupportedFormat
     │   ├── InvalidSampleRate · InputTooLong · BadClip
-    │   └── Unauthenticated · Forbidden · OutOfCredit · RateLimited
+    │   └── Unauthenticated (MissingKey) · Forbidden · OutOfCredit · RateLimited
     ├── RouterError          the router itself cannot, now: 5xx
     │   └── Overloaded · Draining · NobodyCan · NobodySpoke · OutOfTime
     └── ProviderError        one provider failed; `remedy` says what to do next
-        ├── Refused · Busy · NotReady · BadKey · NoCredit
+        ├── Refused · Busy (NoSlot) · NotReady · Resting · BadKey · NoCredit
         └── Unreachable (Disconnected) · TimedOut · Broken · NotSpeech
 
 Messages are written for the caller: what is wrong and what is allowed. They never hold text, keys
@@ -19,7 +19,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from router.contract.caller import Standings
 
 
 class SpeechError(Exception):
@@ -95,6 +98,10 @@ class Unauthenticated(CallerError):
     reason = "unauthenticated"
 
 
+class MissingKey(Unauthenticated):
+    """There is no key at all."""
+
+
 class Forbidden(CallerError):
     reason = "forbidden"
 
@@ -104,7 +111,24 @@ class OutOfCredit(CallerError):
 
 
 class RateLimited(CallerError):
+    """A limit is reached; `code` tells a day's cap from the rest. `is_useless`: a client should not
+    try again by itself, because it would wait for long or for ever."""
+
     reason = "rate_limited"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        code: str = "rate_limit_exceeded",
+        is_useless: bool = False,
+        standings: Standings | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.code = code
+        self.is_useless = is_useless
+        self.standings = standings
 
 
 # ---- the router's
@@ -155,6 +179,8 @@ class Remedy(enum.Enum):
     NEXT = "next"
     AGAIN = "again"
     """The same provider may be asked once more at once, then the next."""
+    LATER = "later"
+    """The next first; the same once more after a pause, when nobody else is left."""
 
 
 class ProviderError(SpeechError):
@@ -175,12 +201,26 @@ class Busy(ProviderError):
     """Its rate or its places are used up."""
 
     reason = "busy"
+    remedy = Remedy.LATER
+
+
+class NoSlot(Busy):
+    """All places that we have for it are in use: no word of the provider's."""
+
+    marks = False
 
 
 class NotReady(ProviderError):
     """It is still starting, loading or installing."""
 
     reason = "not_ready"
+    marks = False
+
+
+class Resting(ProviderError):
+    """It failed so often of late that it is left alone for a while; it was not asked."""
+
+    reason = "resting"
     marks = False
 
 
@@ -200,6 +240,7 @@ class Unreachable(ProviderError):
     """The network or the peer failed before an answer."""
 
     reason = "unreachable"
+    remedy = Remedy.LATER
 
 
 class Disconnected(Unreachable):
@@ -213,6 +254,7 @@ class TimedOut(ProviderError):
     """It said nothing for too long."""
 
     reason = "timed_out"
+    remedy = Remedy.LATER
 
 
 class Broken(ProviderError):

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 
 from router.contract.audio import AudioFormat, AudioStream
-from router.contract.record import Event
+from router.contract.record import AssetsStage, Event
 from router.contract.speech import Capabilities, SpeechOrder, Voice
 
 
@@ -96,6 +96,44 @@ class Provider(Protocol):
         ...
 
 
+class Work(Protocol):
+    """Who waits for a long piece of work, as the worker sees it."""
+
+    def progress(self, stage: AssetsStage, done: int, total: int, /) -> None:
+        """Hear how far it is, as in `AssetsProgress`; cheap, and called a few times a second."""
+
+    def stopped(self) -> bool:
+        """Whether it should end soon, as if it had not been asked for."""
+
+
+class HasAssets(Protocol):
+    """Files that a provider needs, and what can be done with them without speaking.
+
+    Every method blocks and belongs into a thread. Each gives lines for people or data for
+    programs, and ends within a second after `work.stopped()` by raising `Interrupted`.
+
+    Raises:
+        ProviderError: it cannot be done; the message says what and why.
+    """
+
+    def pull(self, directory: Path | None, work: Work) -> Sequence[str]:
+        """Fetch what is missing into the usual cache or a directory, and prove it."""
+        ...
+
+    def optimize(self, directory: Path | None, work: Work) -> Sequence[str]:
+        """Make one's own faster files of those fetched, and prove them."""
+        ...
+
+    def compare(self, directory: Path | None, results: Path, work: Work) -> Mapping[str, Any]:
+        """Measure the made against the fetched; sounds to listen to are written into `results`.
+        What it gives can be written as JSON."""
+        ...
+
+
+class Interrupted(Exception):
+    """Long work ended because somebody asked for it."""
+
+
 class Kind(msgspec.Struct, frozen=True):
     """A kind of provider that can be configured: what the plugin hook returns."""
 
@@ -108,5 +146,7 @@ class Kind(msgspec.Struct, frozen=True):
     """`open(settings, host)`: heavy imports belong here."""
     summary: str = ""
     """One line for people: what it is and what it needs."""
+    assets: Callable[[Any, Host], HasAssets] | None = None
+    """`assets(settings, host)` for a kind that needs files: cheap, and nothing is opened by it."""
     requires: Mapping[str, str] = {}
     """Modules that must be installed, each with the words that say how (`pip install …`)."""

@@ -47,6 +47,14 @@ class SpeechRecord(msgspec.Struct, kw_only=True):
     clone: bool = False
     attempts: list[Attempt] = []
     fallback: str = "none"
+    pieces: int = 0
+    """How many a long text was spoken in; 0: it was spoken whole."""
+    resumed: int = 0
+    """How often another provider went on where one had died."""
+    shared: bool = False
+    """It was made for somebody else who had asked for the same; their record has the attempts."""
+    hedged: bool = False
+    """A second provider was asked before the first had failed."""
     first_audio_s: float | None = None
     total_s: float = 0.0
     audio_s: float | None = None
@@ -64,6 +72,27 @@ class OffersChanged(msgspec.Struct, frozen=True):
     """A provider can now do something else than before (an engine became ready)."""
 
     provider: str
+
+
+class BreakerChanged(msgspec.Struct, frozen=True):
+    """A provider's model is left alone for a while (`open`), or is asked again (`closed`)."""
+
+    provider: str
+    model: str
+    state: Literal["closed", "open", "half_open"]
+    reason: str
+    """The word of the error that opened it last."""
+    wait_s: float
+    """How long it is left alone."""
+
+
+class SpeechResumed(msgspec.Struct, frozen=True):
+    """A provider died in a long speech, and another goes on at the first piece nobody heard."""
+
+    provider: str
+    """Who goes on."""
+    model: str
+    instead_of: str
 
 
 class ProviderFailed(msgspec.Struct, frozen=True):
@@ -86,7 +115,25 @@ class SpeechDoubted(msgspec.Struct, frozen=True):
     certain: bool
 
 
-Event = OffersChanged | ProviderFailed | SpeechDoubted
+AssetsStage = Literal["listing", "fetching", "checking", "building", "proving"]
+"""What a provider does with the files that it needs: the first three to have them, the others to
+make its own of them."""
+
+
+class AssetsProgress(msgspec.Struct, frozen=True):
+    """A provider works on the files that it needs; told a few times a second at most."""
+
+    provider: str
+    stage: AssetsStage
+    done: int
+    """Bytes while it gets the files, steps while it makes its own."""
+    total: int
+    """0: nobody knows yet."""
+
+
+Event = (
+    OffersChanged | BreakerChanged | SpeechResumed | ProviderFailed | SpeechDoubted | AssetsProgress
+)
 
 
 class Observer(Protocol):

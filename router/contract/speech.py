@@ -38,6 +38,22 @@ class SpeechRequest(msgspec.Struct, frozen=True, kw_only=True):
         return f"SpeechRequest({self.shape}, {asked}, {len(self.text)} chars)"
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How a caller wants to be served, beside what is to be spoken."""
+
+    prefer: str | None = None
+    """`fastest`, `cheapest` or a provider's name; obeyed where the model allows it."""
+    within_s: float | None = None
+    """Seconds in which the first sound has to come; the config caps it."""
+    idempotency_key: str | None = None
+    """Of all requests for the same under one key the caller pays one."""
+    fresh: bool = False
+    """Nothing that was kept from before."""
+
+
+PLAIN_TERMS = Terms()
+
+
 class VoiceChoice(msgspec.Struct, frozen=True):
     """The voice of an order: the provider's own id of it, or `None` where the provider chooses by
     the traits."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
+from typing import Protocol
 
 import structlog
 
 from router.audio.integrity import Finding, Judge, expected
 from router.audio.pipeline import Pipeline, Shaping, is_loaded, preload
 from router.contract.audio import AudioFormat, AudioStream
-from router.contract.errors import Broken, Busy, NotSpeech, ProviderError, TimedOut
+from router.contract.caller import Turn
+from router.contract.errors import Broken, Busy, NoSlot, NotSpeech, ProviderError, TimedOut
 from router.contract.provider import Provider
 from router.contract.speech import SpeechOrder
 from router.dispatch.limits import Full, Hold, Places
-from router.dispatch.speech import RunAhead
+from router.dispatch.outlook import Trial
 from router.routing.plan import Candidate
 from router.settings.structs import Settings
 
@@ -37,10 +39,12 @@ class Sounding:
         stream: AudioStream,
         body: AsyncIterator[bytes],
         pipeline: Pipeline,
+        held: _Held,
     ) -> None:
         self._stack = stack
         self._pipeline = pipeline
-        self.stream = stream
+        self._held = held
+        self._stream = stream
         self.body = body
         self.length: int | None = None
 
@@ -52,11 +56,43 @@ class Sounding:
     def seconds(self) -> float | None:
         return self._pipeline.seconds
 
+    @property
+    def ended(self) -> bool:
+        """Whether the provider has said all of it (or was let go)."""
+        return self._held.released
+
+    @property
+    def voice(self) -> str | None:
+        return self._stream.voice
+
+    @property
+    def upstream_id(self) -> str | None:
+        return self._stream.upstream_id
+
+    @property
+    def tokens(self) -> int | None:
+        return self._stream.tokens
+
     def exact(self, body: bytearray) -> None:
         self._pipeline.exact(body)
 
     async def aclose(self) -> None:
         await self._stack.aclose()
+
+
+class _Held:
+    """What is held of a provider until it has said all, or is let go."""
+
+    def __init__(self, slot: Hold) -> None:
+        self._slot = slot
+        self.turn: Turn | None = None
+        self.released = False
+
+    def release(self) -> None:
+        self.released = True
+        self._slot.release()
+        if self.turn is not None:
+            self.turn.done()
 
 
 class Attempt:
@@ -70,16 +106,26 @@ class Attempt:
         settings: Settings,
         doubted: Callable[[Finding], None],
         *,
+        turn: Callable[[], Awaitable[Turn]],
+        trial: Trial,
+        size_s: float,
         is_last: bool,
     ) -> None:
-        """`doubted` hears every finding. Nobody comes after the last candidate: mere doubt does not
-        make it fail, for doubtful speech is better than none."""
+        """`turn` takes what the provider's own limits allow, `trial` hears how it went, `doubted`
+        hears every finding. `size_s` is how long it is expected to take, 0 where nobody knows.
+
+        Nobody comes after the last candidate: mere doubt does not make it fail, for doubtful speech
+        is better than none.
+        """
         self._candidate = candidate
         self._provider = provider
         self._slots = slots
         self._timeouts = settings.timeouts
         self._integrity = settings.integrity
         self._doubted = doubted
+        self._turn = turn
+        self._trial = trial
+        self._size_s = size_s
         self._doubt_fails = not is_last
         self._framed = True
         """Whether the end of the audio can be told from a cut: else too little of it is a cut."""
@@ -95,15 +141,19 @@ class Attempt:
         Raises:
             ProviderError: whatever went wrong; what is not of the contract counts as `Broken`.
         """
-        try:
-            async with AsyncExitStack() as stack:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._trial.over)
+            try:
                 sounding = await self._begin(stack, order, patience_s, first_by, whole_bytes)
-                sounding._stack = stack.pop_all()  # noqa: SLF001  # handing over, in one place
-                return sounding
-        except ProviderError:
-            raise
-        except Exception as error:
-            raise self._bug(error) from error
+            except ProviderError as error:
+                self._trial.failed(error)
+                raise
+            except Exception as error:
+                bug = self._bug(error)
+                self._trial.failed(bug)
+                raise bug from error
+            sounding._stack = stack.pop_all()  # noqa: SLF001  # handing over, in one place
+            return sounding
 
     async def _begin(
         self,
@@ -113,9 +163,11 @@ class Attempt:
         first_by: float,
         whole_bytes: int,
     ) -> Sounding:
-        hold = await self._slot(patience_s)
-        stack.callback(hold.release)
+        held = _Held(await self._slot(patience_s))
+        stack.callback(held.release)
+        held.turn = await self._own_limits()
         pipeline = await self._pipeline(order)
+        self._trial.begins()
         native = self._candidate.native
         async with _within(first_by, "it was silent until its time for the first sound was over"):
             entering = _Leaving(self._provider.synthesize(order, native), self._candidate.provider)
@@ -126,23 +178,21 @@ class Attempt:
             pipeline.begin(stream.format)
             source = aiter(stream.chunks)
             head, ended = await self._first_sound(source, pipeline)
+        self._trial.sounded()
         if ended:
-            hold.release()
+            held.release()
+            self._trial.ended(pipeline.seconds)
             body = _one(head)
         else:
-            body = self._rest(source, pipeline, head, hold)
+            body = self._rest(source, pipeline, head, held)
         stack.push_async_callback(body.aclose)
-        sounding = Sounding(stack, stream, body, pipeline)
+        sounding = Sounding(stack, stream, body, pipeline, held)
         if whole_bytes:
-            await self._collect(sounding, whole_bytes)
+            await held_whole(sounding, whole_bytes)
         if sounding.length is not None:
             await stack.aclose()  # the provider is done with, however slow the caller reads
             return sounding
         self._doubt_fails = self._integrity.breaks  # from here on something may have left
-        if not ended:
-            ahead = RunAhead(sounding.body)
-            stack.push_async_callback(ahead.stop)
-            sounding.body = ahead
         return sounding
 
     async def _pipeline(self, order: SpeechOrder) -> Pipeline:
@@ -159,9 +209,16 @@ class Attempt:
 
     async def _slot(self, patience_s: float) -> Hold:
         try:
-            return await self._slots.take(patience_s)
-        except Full:
-            raise Busy("all its slots are in use", retry_after=1) from None
+            return await self._slots.take(patience_s, self._size_s)
+        except Full as full:
+            wait_s = max(1.0, full.wait_s)
+            raise NoSlot("all its slots are in use", retry_after=wait_s) from None
+
+    async def _own_limits(self) -> Turn:
+        try:
+            return await self._turn()
+        except Busy as full:  # a limit of ours: the provider has not said a word
+            raise NoSlot(full.message, retry_after=full.retry_after) from None
 
     async def _first_sound(
         self, source: AsyncIterator[bytes], pipeline: Pipeline
@@ -178,7 +235,7 @@ class Attempt:
                 if not pipeline.sounded:
                     raise NotSpeech("it ended without a sound") from None
                 return head + pipeline.finish(), True
-            head += await _fed(pipeline, chunk)
+            head += await fed(pipeline, chunk)
             self._judged(pipeline)
             await courtesy.give_way()
         return head, False
@@ -193,48 +250,43 @@ class Attempt:
                 raise NotSpeech(finding.message)
 
     async def _rest(
-        self, source: AsyncIterator[bytes], pipeline: Pipeline, head: bytes, hold: Hold
+        self, source: AsyncIterator[bytes], pipeline: Pipeline, head: bytes, held: _Held
     ) -> AsyncGenerator[bytes, None]:
         """The body from the first sound on. Raises only ProviderError."""
-        yield head
-        loop, courtesy = asyncio.get_running_loop(), _Courtesy()
-        while True:
-            now = loop.time()
-            if now >= self._ends_at:  # a source that never waits would never meet its limit
-                raise TimedOut("it spoke on until the time for a whole speech was over")
-            by = min(now + self._timeouts.stall_s, self._ends_at)
-            try:
-                async with _within(by, "it fell silent in mid-speech"):
-                    chunk = await anext(source)
-            except StopAsyncIteration:
-                break
-            except ProviderError:
-                raise
-            except Exception as error:
-                raise self._bug(error) from error
-            out = await _fed(pipeline, chunk)
+        courtesy = _Courtesy()
+        try:
+            yield head
+            while (chunk := await self._next(source)) is not None:
+                out = await fed(pipeline, chunk)
+                self._judged(pipeline)
+                await courtesy.give_way()
+                if out:
+                    yield out
+            held.release()
+            tail = pipeline.end() + pipeline.finish()
             self._judged(pipeline)
-            await courtesy.give_way()
-            if out:
-                yield out
-        hold.release()
-        tail = pipeline.end() + pipeline.finish()
-        self._judged(pipeline)
-        if tail:
-            yield tail
+            self._trial.ended(pipeline.seconds)
+            if tail:
+                yield tail
+        except ProviderError as error:
+            self._trial.failed(error)
+            raise
 
-    async def _collect(self, sounding: Sounding, most: int) -> None:
-        """Hold the whole body, unless it grows beyond `most` bytes: then it streams on from
-        there."""
-        body = bytearray()
-        async for chunk in sounding.body:
-            body += chunk
-            if len(body) > most:
-                sounding.body = _chain(bytes(body), sounding.body)
-                return
-        sounding.exact(body)
-        sounding.length = len(body)
-        sounding.body = _one(bytes(body))
+    async def _next(self, source: AsyncIterator[bytes]) -> bytes | None:
+        """The provider's next chunk; `None` at its end. Raises only ProviderError."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._ends_at:  # a source that never waits would never meet its limit
+            raise TimedOut("it spoke on until the time for a whole speech was over")
+        by = min(now + self._timeouts.stall_s, self._ends_at)
+        try:
+            async with _within(by, "it fell silent in mid-speech"):
+                return await anext(source)
+        except StopAsyncIteration:
+            return None
+        except ProviderError:
+            raise
+        except Exception as error:
+            raise self._bug(error) from error
 
     def _bug(self, error: Exception) -> Broken:
         """An exception that no provider should let out: told with its place, never with its
@@ -314,10 +366,33 @@ class _within:  # noqa: N801  # reads as a word in `async with`
             raise
 
 
-async def _fed(pipeline: Pipeline, chunk: bytes) -> bytes:
+async def fed(pipeline: Pipeline, chunk: bytes) -> bytes:
+    """Feed a chunk, in a thread where that takes long."""
     if not pipeline.is_heavy(chunk):
         return pipeline.feed(chunk)
     return await asyncio.to_thread(pipeline.feed, chunk)
+
+
+class _Whole(Protocol):
+    """What can be held whole."""
+
+    body: AsyncIterator[bytes]
+    length: int | None
+
+    def exact(self, body: bytearray) -> None: ...
+
+
+async def held_whole(sound: _Whole, most: int) -> None:
+    """Hold all of a sound, unless it grows beyond `most` bytes: then it streams on from there."""
+    body = bytearray()
+    async for chunk in sound.body:
+        body += chunk
+        if len(body) > most:
+            sound.body = _chain(bytes(body), sound.body)
+            return
+    sound.exact(body)
+    sound.length = len(body)
+    sound.body = _one(bytes(body))
 
 
 async def _one(body: bytes) -> AsyncGenerator[bytes, None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import random
+from collections.abc import AsyncIterator, Hashable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import msgspec
 
@@ -13,41 +14,36 @@ from router.audio.clip import ClipDecoder
 from router.audio.codecs import kept, legal
 from router.audio.decode import DECODES
 from router.audio.encode import ENCODERS
-from router.audio.integrity import Finding
 from router.audio.pipeline import silence
-from router.contract.audio import Clip
-from router.contract.caller import Caller, Gate
-from router.contract.errors import (
-    Busy,
-    InvalidRequest,
-    NobodySpoke,
-    NotReady,
-    OutOfTime,
-    Overloaded,
-    ProviderError,
-    Refused,
-    Remedy,
-    SpeechError,
-    TimedOut,
-)
+from router.contract.caller import Ask, Caller, Gate
+from router.contract.errors import Forbidden, Overloaded, SpeechError, listed
 from router.contract.provider import Secret
-from router.contract.record import Attempt as AttemptRecord
-from router.contract.record import Outcome, ProviderFailed, SpeechDoubted, SpeechRecord
-from router.contract.speech import SpeechRequest
-from router.dispatch.attempts import Attempt, Sounding
+from router.contract.record import Outcome, SpeechRecord
+from router.contract.speech import PLAIN_TERMS, SpeechRequest, Terms
+from router.dispatch import paying
+from router.dispatch.asking import Asker, NobodyHas, Want
 from router.dispatch.limits import Full, Hold, Places
+from router.dispatch.made import Made
 from router.dispatch.observers import Observers
+from router.dispatch.production import Shared
+from router.dispatch.recital import Recital
 from router.dispatch.roster import Roster
 from router.dispatch.speech import Speech
+from router.dispatch.verdicts import trail
 from router.routing.catalogue import Catalogue
 from router.routing.language import LatinGuess, is_speakable
 from router.routing.negotiate import Codecs
-from router.routing.plan import Candidate, Plan, order_for, plan, refusal
+from router.routing.order import ordered, preferred
+from router.routing.plan import Candidate, Plan, plan, refusal
 from router.settings.structs import Settings
 
 CODECS = Codecs(decodes=DECODES, encodes=frozenset(ENCODERS), legal=legal, kept=kept)
 SILENCE_S = 0.3
 """The answer to a text with nothing to say in it: some clients try a server with «.»."""
+
+_LONGEST_WAIT_S = 30.0
+"""The longest that a caller is sent away for when the server is full: guesses beyond it are
+worthless."""
 
 
 class Explained(msgspec.Struct, frozen=True):
@@ -75,16 +71,14 @@ class Speaker:
         self.roster = roster
         self.gate = gate
         self.observers = observers
+        self.asker = Asker(settings, roster, gate, observers)
+        self._shared = Shared()
         self._latin = latin
         self._clips = clips
         self._key = hashlib.sha256(secret.reveal().encode()).digest()
         self._settings = settings
         self._timeouts = settings.timeouts
         self._places = Places(settings.server.places, queue=settings.server.places)
-        self._slots = {
-            name: Places(provider.entry.slots, queue=provider.entry.slots)
-            for name, provider in settings.providers.items()
-        }
 
     def explain(self, request: SpeechRequest) -> Explained:
         """Who would be asked, and why everybody else would not. Nothing is spoken or counted.
@@ -99,7 +93,11 @@ class Speaker:
 
     @asynccontextmanager
     async def speak(
-        self, request: SpeechRequest, caller: Caller, record: SpeechRecord
+        self,
+        request: SpeechRequest,
+        caller: Caller,
+        record: SpeechRecord,
+        terms: Terms = PLAIN_TERMS,
     ) -> AsyncIterator[Speech]:
         """Enter to wait for the first sound, iterate the speech, leave to let go of everything.
 
@@ -112,13 +110,21 @@ class Speaker:
         speech: Speech | None = None
         try:
             async with AsyncExitStack() as stack:
-                made = self._plan(request)
+                _check_model(request, caller)
+                made = self._plan(request, caller)
                 self._note_plan(record, request, made)
-                await stack.enter_async_context(self.gate.admit(caller, request))
-                stack.callback((await self._place()).release)
-                request = await self._with_samples(request, made)
-                speech = await self._begin(stack, request, made, record)
+                self._check_candidates(request, made)
+                ask = paying.ask_for(request, made, record.request_id, terms.idempotency_key)
+                grant = await stack.enter_async_context(self.gate.admit(caller, ask))
+                stack.callback((await self._place(made, len(request.text))).release)
+                if is_speakable(request.text):
+                    want = self._want(request, made, record, ask, terms)
+                    speech = await stack.enter_async_context(self._heard(want, made))
+                else:
+                    speech = await _silent(request, made)
                 _note_speech(record, speech)
+                speech.account = paying.Account(grant, speech, request, made.language)
+                stack.push(speech.account.leave)  # first of all: now is known what was delivered
                 yield speech
             record.outcome = "spoken" if speech.complete else "abandoned"
         except BaseException as error:
@@ -136,173 +142,145 @@ class Speaker:
         text = request.text.encode("utf-8", "surrogatepass")
         record.text_key = hashlib.blake2b(text, key=self._key, digest_size=8).hexdigest()
 
-    def _plan(self, request: SpeechRequest) -> Plan:
-        return plan(request, self.catalogue, self.roster.offers, CODECS, self._latin)
+    def _plan(self, request: SpeechRequest, caller: Caller | None = None) -> Plan:
+        allowed = caller.providers if caller is not None else None
+        return plan(
+            request, self.catalogue, self.roster.offers, CODECS, self._latin, allowed=allowed
+        )
 
-    async def _with_samples(self, request: SpeechRequest, made: Plan) -> SpeechRequest:
+    def _check_candidates(self, request: SpeechRequest, made: Plan) -> None:
+        """Refuse what nobody can speak before anything is taken for it. Raises SpeechError."""
+        if not made.candidates and is_speakable(request.text):
+            raise refusal(made, request, self.roster.offers, CODECS)
+
+    def _want(
+        self, request: SpeechRequest, made: Plan, record: SpeechRecord, ask: Ask, terms: Terms
+    ) -> Want:
+        return Want(
+            request=request,
+            language=made.language,
+            candidates=self._ordered(request, made, terms),
+            deadline=asyncio.get_running_loop().time() + self._deadline_s(request, terms),
+            whole_bytes=self._settings.server.whole_bytes if made.whole else 0,
+            record=record,
+            ask=ask,
+            hedge=made.rules.hedge,
+        )
+
+    def _ordered(self, request: SpeechRequest, made: Plan, terms: Terms) -> list[Candidate]:
+        """The plan's candidates as they are to be asked now."""
+        if len(made.candidates) == 1:
+            return list(made.candidates)
+        order, first = preferred(made.rules.order, terms.prefer if made.rules.prefer else None)
+        beliefs = self.asker.outlook.beliefs()
+        dice = random.random()  # noqa: S311  # a draw among providers is no secret
+        return ordered(
+            made.candidates, order, beliefs, characters=len(request.text), dice=dice, first=first
+        )
+
+    @asynccontextmanager
+    async def _heard(self, want: Want, made: Plan) -> AsyncIterator[Speech]:
+        """Listen to what is under way for the same request, else have it made."""
+
+        @asynccontextmanager
+        async def making() -> AsyncIterator[Made]:
+            decoded = msgspec.structs.replace(want, request=await self._with_samples(want))
+            if made.in_pieces:
+                recital = Recital(self.asker, self.observers, self._settings, decoded, made)
+                async with recital.begun() as begun:
+                    yield msgspec.structs.replace(begun, warnings=_warnings(decoded.request))
+                return
+            spoken = await self.asker.ask(decoded)
+            async with aclosing(spoken):
+                fallback = trail(made, spoken.candidate, spoken.failed)
+                yield Made(spoken.candidate, spoken.sounding, fallback, _warnings(decoded.request))
+
+        key = self._sameness(want, made) if made.rules.share else None
+        async with self._shared.listening(key, making) as (production, reader, shared):
+            want.record.shared = shared
+            try:
+                begun = await production.made()
+            except NobodyHas as nobody:
+                want.record.fallback = trail(made, None, nobody.failed)
+                raise nobody.error from None
+            yield _spoken(want.request, made, begun, reader, shared=shared)
+
+    def _sameness(self, want: Want, made: Plan) -> Hashable:
+        """Equal for requests that one synthesis can answer; nothing of the text is in it."""
+        request = want.request
+        sample = hashlib.sha256(request.clip.data).digest() if request.clip is not None else b""
+        plain = msgspec.structs.replace(request, clip=None, shape="", stream=None)
+        who = [(one.provider, one.model, one.voice.id) for one in made.candidates]
+        whole = (made.model, made.language, made.whole, who, sample)
+        told = msgspec.msgpack.encode((plain, whole))
+        return hashlib.blake2b(told, key=self._key, digest_size=16).digest()
+
+    async def _with_samples(self, want: Want) -> SpeechRequest:
         """Decode the voice sample, once for all attempts; 46 MB of it stay only for who wants them.
 
         Raises:
             BadClip: it is no sample of a voice.
             Overloaded: too many are being decoded.
         """
+        request = want.request
         if request.clip is None:
             return request
         clip = await self._clips.decode(request.clip)
-        if not any(candidate.wants_samples for candidate in made.candidates):
+        if not any(candidate.wants_samples for candidate in want.candidates):
             clip = msgspec.structs.replace(clip, samples=None)
         return msgspec.structs.replace(request, clip=clip)
 
-    async def _place(self) -> Hold:
+    async def _place(self, made: Plan, characters: int) -> Hold:
+        known = self.asker.expects_s(made.candidates[0], characters) if made.candidates else 0.0
         try:
-            return await self._places.take(self._timeouts.place_s)
-        except Full:
-            raise Overloaded("The server is full. Try again soon.", retry_after=2) from None
+            return await self._places.take(self._timeouts.place_s, known)
+        except Full as full:
+            wait_s = min(max(2.0, full.wait_s), _LONGEST_WAIT_S)
+            raise Overloaded("The server is full. Try again soon.", retry_after=wait_s) from None
 
-    async def _begin(
-        self, stack: AsyncExitStack, request: SpeechRequest, made: Plan, record: SpeechRecord
-    ) -> Speech:
-        """Ask the candidates in order until one has made a sound; the stack lets go of it."""
-        if not is_speakable(request.text):
-            return await _silent(request, made)
-        if not made.candidates:
-            raise refusal(made, request, self.roster.offers, CODECS)
-        deadline = self._deadline(request)
-        failed: list[tuple[Candidate, ProviderError]] = []
-        for candidate in _with_repeats(made.candidates, failed):
-            try:
-                sounding = await self._attempt(candidate, request, made, deadline, record)
-            except ProviderError as error:
-                failed.append((candidate, error))
-                if asyncio.get_running_loop().time() >= deadline:
-                    break
-            else:
-                stack.push_async_callback(sounding.aclose)
-                return _spoken(request, made, candidate, sounding, failed)
-        record.fallback = trail(made, None, failed)
-        if asyncio.get_running_loop().time() >= deadline:
-            raise OutOfTime("No provider made a sound before the deadline.")
-        raise verdict([error for _, error in failed])
-
-    async def _attempt(
-        self,
-        candidate: Candidate,
-        request: SpeechRequest,
-        made: Plan,
-        deadline: float,
-        record: SpeechRecord,
-    ) -> Sounding:
-        name = candidate.provider
-        loop = asyncio.get_running_loop()
-        started, result = loop.time(), "abandoned"
-        is_last = candidate is made.candidates[-1]
-
-        def doubted(finding: Finding) -> None:
-            record.doubts.append(finding.kind)
-            event = SpeechDoubted(name, candidate.model, finding.kind, finding.hard)
-            self.observers.noticed(event)
-
-        attempt = Attempt(
-            candidate,
-            self.roster.providers[name],
-            self._slots[name],
-            self._settings,
-            doubted,
-            is_last=is_last,
-        )
-        try:
-            sounding = await attempt.begin(
-                order_for(candidate, request, made.language),
-                patience_s=min(self._timeouts.slot_s, deadline - started) if is_last else 0,
-                first_by=min(deadline, started + self._first_audio_s(candidate, request)),
-                whole_bytes=self._settings.server.whole_bytes if made.whole else 0,
-            )
-        except ProviderError as error:
-            result = error.reason
-            self.observers.noticed(ProviderFailed(name, candidate.model, error.reason))
-            raise
-        else:
-            result = "spoken"
-            return sounding
-        finally:
-            since = started - record.opened
-            took = loop.time() - started
-            record.attempts.append(AttemptRecord(name, candidate.model, result, since, took))
-
-    def _deadline(self, request: SpeechRequest) -> float:
+    def _deadline_s(self, request: SpeechRequest, terms: Terms) -> float:
         limit = self._timeouts.deadline_s
         if request.clip is not None:
             limit = max(limit, self._timeouts.clone_first_audio_s)
-        return asyncio.get_running_loop().time() + limit
-
-    def _first_audio_s(self, candidate: Candidate, request: SpeechRequest) -> float:
-        if request.clip is not None:
-            return self._timeouts.clone_first_audio_s
-        own = self._settings.providers[candidate.provider].entry.first_audio_s
-        return own or self._timeouts.first_audio_s
+        if terms.within_s is not None:
+            limit = min(terms.within_s, max(limit, self._timeouts.deadline_most_s))
+        return limit
 
 
-def _with_repeats(
-    candidates: Sequence[Candidate], failed: Sequence[tuple[Candidate, ProviderError]]
-) -> Iterator[Candidate]:
-    """Each candidate in order, and once more at once where its error says that this may help."""
-    for candidate in candidates:
-        yield candidate
-        if failed and failed[-1][1].remedy is Remedy.AGAIN:
-            yield candidate
+def _check_model(request: SpeechRequest, caller: Caller) -> None:
+    """Refuse a model that is not the caller's own, whether there is one of that name or not.
 
-
-def trail(
-    made: Plan, speaker: Candidate | None, failed: Sequence[tuple[Candidate, ProviderError]]
-) -> str:
-    """Who was passed over or failed before the one who spoke: `leaper=off, openai=timed_out`."""
-    reasons = {
-        passed.provider: passed.reason
-        for passed in made.passed
-        if speaker is None or passed.rank < speaker.rank
-    }
-    reasons |= {candidate.provider: error.reason for candidate, error in failed}
-    return ", ".join(f"{provider}={reason}" for provider, reason in reasons.items()) or "none"
-
-
-def verdict(errors: Sequence[ProviderError]) -> SpeechError:
-    """What the caller is told when nobody spoke."""
-    if all(isinstance(error, Refused) for error in errors):
-        return InvalidRequest(f"Every provider refused this request. {errors[0].message}")
-    waits = [error.retry_after for error in errors if error.retry_after is not None]
-    if all(isinstance(error, Busy | NotReady) for error in errors):
-        return Overloaded("Every provider is busy. Try again soon.", retry_after=min(waits or [5]))
-    if all(isinstance(error, TimedOut) for error in errors):
-        return OutOfTime("No provider made a sound in time.")
-    return NobodySpoke(f"No provider could speak: {', '.join(error.reason for error in errors)}.")
+    Raises:
+        Forbidden: naming those that are.
+    """
+    if caller.models is not None and not caller.may_ask_for(request.model):
+        own = listed(sorted(caller.models))
+        raise Forbidden(f"This key may not use that model. It may use: {own}.", param="model")
 
 
 def _spoken(
-    request: SpeechRequest,
-    made: Plan,
-    candidate: Candidate,
-    sounding: Sounding,
-    failed: Sequence[tuple[Candidate, ProviderError]],
+    request: SpeechRequest, made: Plan, begun: Made, chunks: AsyncIterator[bytes], *, shared: bool
 ) -> Speech:
+    candidate, sound = begun.candidate, begun.sound
     return Speech(
-        chunks=sounding.body,
-        format=sounding.format,
-        length=sounding.length,
+        chunks=chunks,
+        format=sound.format,
+        length=sound.length,
         model=made.model,
         provider=candidate.provider,
         upstream_model=candidate.model,
-        voice=sounding.stream.voice or candidate.voice.id or made.voice,
-        fallback=trail(made, candidate, failed),
+        voice=sound.voice or candidate.voice.id or made.voice,
+        fallback=begun.fallback,
         ignored=candidate.ignored,
-        warnings=_warnings(request.clip),
+        warnings=begun.warnings,
         characters=len(request.text),
-        upstream_id=sounding.stream.upstream_id,
-        seconds=lambda: sounding.seconds,
+        sound=sound,
+        shared=shared,
     )
 
 
-def _warnings(clip: Clip | None) -> tuple[str, ...]:
-    return ("prompt_audio clips",) if clip is not None and clip.clips else ()
+def _warnings(request: SpeechRequest) -> tuple[str, ...]:
+    return ("prompt_audio clips",) if request.clip is not None and request.clip.clips else ()
 
 
 async def _silent(request: SpeechRequest, made: Plan) -> Speech:
@@ -321,11 +299,8 @@ async def _silent(request: SpeechRequest, made: Plan) -> Speech:
         upstream_model="silence",
         voice=made.voice,
         fallback="none",
-        ignored=(),
-        warnings=(),
         characters=0,
-        upstream_id=None,
-        seconds=lambda: SILENCE_S,
+        seconds=SILENCE_S,
     )
 
 

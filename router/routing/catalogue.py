@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from router.contract.caller import Price
 from router.contract.errors import UnknownModel, UnknownVoice, listed
 from router.contract.speech import Capabilities, Voice
 from router.settings.structs import Model, Route, Settings
@@ -53,6 +54,11 @@ class Catalogue:
         self._prefix = settings.server.provider_prefix
         self._models = {_key(name): name for name in settings.models}
         self._voices = {_key(name): name for name in settings.voices}
+        self._prices: dict[str, Price] = {}
+        """Of each provider, what the first model that routes to it costs there."""
+        for model in settings.models.values():
+            for route in model.routes:
+                self._prices.setdefault(route.provider, route.price or model.price)
 
     def model(self, asked: str, offers: Offers) -> PublicModel:
         """Find a model; `<provider>/<model>` reaches a provider directly where that is allowed.
@@ -81,7 +87,9 @@ class Catalogue:
             return None
         route = Route(provider=provider, model=model)
         longest = offered.capabilities[model].max_chars or Model().max_input
-        return PublicModel(asked, Model(routes=(route,), max_input=longest, owned_by=provider))
+        price = self._prices.get(provider, Price())
+        own = Model(routes=(route,), max_input=longest, owned_by=provider, price=price)
+        return PublicModel(asked, own)
 
     def voice(self, asked: str, offers: Offers, providers: Iterable[str]) -> PublicVoice:
         """Find a voice: a name of the config, else one that a provider of the route has itself.

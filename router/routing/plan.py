@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from router.contract.audio import AudioFormat
+from router.contract.caller import Price
 from router.contract.errors import (
+    Forbidden,
     InputTooLong,
     InvalidRequest,
     NobodyCan,
@@ -16,16 +18,18 @@ from router.contract.errors import (
     UnknownVoice,
     UnsupportedFormat,
 )
-from router.contract.speech import Capabilities, SpeechOrder, SpeechRequest, VoiceChoice
+from router.contract.speech import Capabilities, Cost, SpeechOrder, SpeechRequest, VoiceChoice
 from router.routing import language as languages
 from router.routing.catalogue import Catalogue, Offered, Offers, PublicModel, PublicVoice
 from router.routing.negotiate import Codecs, agree
-from router.settings.structs import Route
+from router.settings.structs import Model, Route
 
 WHOLE_UP_TO = 1_000
 """Code points up to which a WAV is held until it is whole, so that it has exact sizes."""
 
 
+FIRST_CHARS = 60
+"""Code points of a first piece: four seconds of speech, most often a sentence."""
 SHIFTS = (-12.0, 12.0)
 """Semitones that can be made here for a provider that cannot."""
 UNSTRETCHED = (1.0, 0.0)
@@ -53,6 +57,22 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, Any]
     ignored: tuple[str, ...]
     """The caller's fields that it cannot honour."""
+    price: Price
+    """What the caller pays when it speaks."""
+    kind: str
+    weight: float
+    cost: Cost | None
+    """What it takes from us."""
+    longest: int | None
+    """Code points that it takes at once."""
+
+    traits: tuple[str | None, str | None]
+    """Language and gender of its voice, as far as they are known."""
+
+    @property
+    def timbre(self) -> tuple[str, str, str | None]:
+        """Equal where two candidates sound like the same voice."""
+        return self.kind, self.model, self.voice.id
 
 
 class Passed(msgspec.Struct, frozen=True):
@@ -72,6 +92,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     whole: bool
     """The answer is held until it is complete."""
+    in_pieces: bool
+    """The text is spoken piece by piece."""
+    rules: Model
+    """What the config says of the model."""
     candidates: tuple[Candidate, ...]
     passed: tuple[Passed, ...]
 
@@ -98,6 +122,9 @@ class _Wish(msgspec.Struct, frozen=True):
     language: str
     codecs: Codecs
     clone: bool
+    price: Price
+    allowed: frozenset[str] | None
+    in_pieces: bool
 
 
 def plan(
@@ -106,8 +133,11 @@ def plan(
     offers: Offers,
     codecs: Codecs,
     latin: languages.LatinGuess | None = None,
+    *,
+    allowed: frozenset[str] | None = None,
 ) -> Plan:
-    """Plan a request. Pure: the same arguments give the same plan.
+    """Plan a request, for a caller for whom the `allowed` providers may speak (`None`: all). Pure:
+    the same arguments give the same plan.
 
     Raises:
         UnknownModel, UnknownVoice: with the names that come near.
@@ -127,6 +157,9 @@ def plan(
         language=given or languages.guessed(request.text, own, latin),
         codecs=codecs,
         clone=request.clip is not None and not _speaks_preset(request, model, offers),
+        price=model.model.price,
+        allowed=allowed,
+        in_pieces=_speaks_in_pieces(request, model, steps, offers),
     )
     candidates, passed = _sorted_out(steps, wish, offers)
     return Plan(
@@ -134,6 +167,8 @@ def plan(
         voice=voice.name,
         language=wish.language,
         whole=_is_whole(request, model),
+        in_pieces=wish.in_pieces,
+        rules=model.model,
         candidates=tuple(candidates),
         passed=tuple(passed),
     )
@@ -142,8 +177,10 @@ def plan(
 def refusal(made: Plan, request: SpeechRequest, offers: Offers, codecs: Codecs) -> SpeechError:
     """The error for a plan without candidates: the caller's, where another request could be
     served."""
-    able = [passed for passed in made.passed if passed.reason != "off"]
+    able = [passed for passed in made.passed if passed.reason not in ("off", "forbidden")]
     reasons = {passed.reason for passed in able}
+    if not able and any(passed.reason == "forbidden" for passed in made.passed):
+        return Forbidden(f"None of the providers that this key may use speaks for {made.model}.")
     told = "; ".join(f"{passed.provider}: {passed.detail}" for passed in made.passed)
     if "no_format" in reasons and len(reasons) == 1:
         names = _formats_to_be_had(able, offers, codecs)
@@ -197,6 +234,29 @@ def _is_whole(request: SpeechRequest, model: PublicModel) -> bool:
     return has_sizes and request.stream is not True and len(request.text) <= WHOLE_UP_TO
 
 
+def _speaks_in_pieces(
+    request: SpeechRequest, model: PublicModel, steps: Sequence[Route], offers: Offers
+) -> bool:
+    """Whether the text is cut: always, or where it is longer than one of the providers takes."""
+    rules = model.model
+    if rules.pieces == "auto":
+        return any(_falls_short(route, offers[route.provider], model, request) for route in steps)
+    return rules.pieces == "always" and len(request.text) > FIRST_CHARS
+
+
+def _falls_short(
+    route: Route, offered: Offered, model: PublicModel, request: SpeechRequest
+) -> bool:
+    try:
+        return _is_too_long(request, _model_there(route, offered, model.name)[1])
+    except Unfit:
+        return False
+
+
+def _is_too_long(request: SpeechRequest, caps: Capabilities) -> bool:
+    return caps.max_chars is not None and len(request.text) > caps.max_chars
+
+
 def _speaks_preset(request: SpeechRequest, model: PublicModel, offers: Offers) -> bool:
     """Whether a voice sample is to be answered in the preset voice: nobody who is on can clone."""
     if request.clip is None or model.model.clone_fallback != "preset":
@@ -223,6 +283,8 @@ def _sorted_out(
 
 def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candidate:
     """Hold one step against the wish. Raises Unfit."""
+    if wish.allowed is not None and route.provider not in wish.allowed:
+        raise Unfit("forbidden", "this key may not use it")
     if offered.off is not None:
         raise Unfit("off", offered.off)
     model, caps = _model_there(route, offered, wish.model)
@@ -230,10 +292,17 @@ def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candid
         raise Unfit("no_cloning", "it cannot clone a voice")
     voice = _voice_there(route, offered, model, wish)
     _check_language(caps, wish)
-    if caps.max_chars is not None and len(wish.request.text) > caps.max_chars:
+    if not wish.in_pieces and _is_too_long(wish.request, caps):
         raise Unfit("too_long", f"it takes at most {caps.max_chars} characters")
     controls = _controls(wish, caps)
-    shaped = controls.stretch != UNSTRETCHED or offered.gain_db != 0.0
+    price = route.price or wish.price
+    # What is paid by its length has to be looked into.
+    shaped = (
+        controls.stretch != UNSTRETCHED
+        or offered.gain_db != 0.0
+        or price.credits_per_audio_s is not None
+        or wish.in_pieces
+    )
     agreement = agree(wish.request.format, caps.formats, wish.codecs, shaped=shaped)
     if agreement is None:
         raise Unfit("no_format", f"it has {', '.join(str(format) for format in caps.formats)}")
@@ -252,6 +321,12 @@ def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candid
         stretch=controls.stretch,
         options=controls.options,
         ignored=controls.ignored,
+        price=price,
+        kind=offered.kind,
+        weight=route.weight,
+        cost=caps.cost,
+        longest=caps.max_chars,
+        traits=_traits(voice, offered),
     )
 
 
@@ -278,6 +353,15 @@ def _voice_there(route: Route, offered: Offered, model: str, wish: _Wish) -> Voi
     if id is None and not offered.capabilities[model].chooses_voice and not wish.clone:
         raise Unfit("no_voice", f"it has no voice for {name}")
     return VoiceChoice(id, own, voice.gender)
+
+
+def _traits(voice: VoiceChoice, offered: Offered) -> tuple[str | None, str | None]:
+    """What a provider's own voice is like, by the provider's words, else by the config's."""
+    theirs = offered.voices.get((voice.id or "").casefold())
+    if theirs is None:
+        return voice.language, voice.gender
+    language = languages.primary(theirs.languages[0]) if len(theirs.languages) == 1 else None
+    return language or voice.language, theirs.gender or voice.gender
 
 
 def _check_language(caps: Capabilities, wish: _Wish) -> None:

@@ -15,6 +15,7 @@ import msgspec
 import yaml
 
 from router.contract.provider import Kind
+from router.settings import keys
 from router.settings.problems import UNSET, Problem, convert, near, problems
 from router.settings.structs import File, Model, Provider, ProviderEntry, Settings, Voice
 
@@ -101,6 +102,8 @@ def parse(text: str, kinds: Mapping[str, Kind], source: str = "(text)") -> Setti
         server=file.server,
         timeouts=file.timeouts,
         integrity=file.integrity,
+        outlook=file.outlook,
+        accounts=file.accounts,
         providers=providers,
         models=file.models,
         voices=file.voices,
@@ -280,6 +283,8 @@ def _crossed(file: File) -> list[Problem]:
                 wrong = f"there is no provider {route.provider!r}"
                 found.append(Problem(f"{path}[{index}].provider", wrong, remedy))
         found += _default_voice(name, model, file.voices)
+    if file.accounts is not None:
+        found += keys.wrong(file.accounts, file)
     for table, names in (("models", file.models), ("voices", file.voices)):
         seen: dict[str, str] = {}
         for name in names:

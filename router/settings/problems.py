@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -42,6 +43,8 @@ def problems(value: Any, type_: Any, path: str = "") -> Iterator[Problem]:
     """Walk a parsed table beside the type that it should have."""
     if value is UNSET:
         return
+    if value is not None:
+        type_ = _without_none(type_)
     origin = get_origin(type_)
     if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
         yield from _of_struct(value, type_, path)
@@ -72,6 +75,14 @@ def _of_struct(value: Any, type_: type[msgspec.Struct], path: str) -> Iterator[P
             yield from problems(value[name], hints[field.name], _join(path, name))
         elif field.required:
             yield Problem(_join(path, name), "is missing", "it has no default")
+
+
+def _without_none(type_: Any) -> Any:
+    """`X` for `X | None`: what is there is held against `X`, and its mistakes keep their places."""
+    if get_origin(type_) not in (Union, UnionType):
+        return type_
+    arms = [arm for arm in get_args(type_) if arm is not type(None)]
+    return arms[0] if len(arms) == 1 else type_
 
 
 def near(name: str, known: list[str]) -> str:

@@ -10,11 +10,15 @@ import msgspec
 from msgspec import Meta
 
 from router.contract.audio import Encoding
+from router.contract.caller import Price
 from router.contract.provider import Secret
 from router.contract.speech import Gender
+from router.settings.accounts import Accounts, Limits, Rates
 from router.settings.integrity import Integrity
+from router.settings.outlook import Outlook
 
 Family = Literal["leaper", "openai", "nanogpt"]
+Order = Literal["listed", "weighted", "cheapest", "fastest"]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -67,6 +71,11 @@ class Timeouts(Part, frozen=True):
     """The same, when a voice is cloned."""
     deadline_s: Seconds = 60.0
     """For the first sound, over all attempts."""
+    deadline_most_s: Seconds = 120.0
+    """The most that a caller may ask for instead, by `X-Request-Timeout`."""
+    retry_pause_s: Annotated[float, Meta(ge=0, le=3600)] = 1.0
+    """Longest pause before everybody is asked a second time, where that may help; its length is
+    drawn by chance. 0: nobody is."""
     stall_s: Seconds = 20.0
     """Between two pieces of audio from a provider."""
     slow_reader_s: Seconds = 60.0
@@ -88,6 +97,8 @@ class ProviderEntry(Part, frozen=True):
     """Its own limit for the first sound."""
     gain_db: Annotated[float, Meta(ge=-60, le=60)] = 0.0
     """How much louder it is made, so that a fallback does not jump in volume."""
+    limits: Rates = Rates()
+    """What we may ask of it, over all callers; where they are reached the next is asked."""
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,18 +110,16 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     off: str | None = None
 
 
-class Price(Part, frozen=True):
-    """What a caller pays."""
-
-    credits_per_1k_chars: Annotated[float, Meta(ge=0)] = 0.0
-
-
 class Route(Part, frozen=True):
     """One step of a model's order: a provider, and the name that the model has there."""
 
     provider: Name
     model: Name | None = None
     """The provider's own model; none means the model of the same name there, else its first."""
+    price: Price | None = None
+    """What a caller pays when this step speaks; `None`: the model's price."""
+    weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
+    """How often it is asked first, against the weights of the others, with the order `weighted`."""
 
 
 class Model(Part, frozen=True):
@@ -126,10 +135,35 @@ class Model(Part, frozen=True):
     max_input: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
     """Longest text in code points that a caller may send."""
     price: Price = Price()
+    limits: Limits | None = None
+    """Over all callers; `None`: those of `accounts.limits.model`."""
     default_format: Encoding | None = None
     default_voice: str | None = None
     streaming: bool = True
     """Whether audio leaves as it is spoken; else every answer is held whole, whatever is asked."""
+    order: Order = "listed"
+    """Who is asked first: `listed`, `weighted` by chance, `cheapest` by what the providers say that
+    they cost, or `fastest` by what was measured of late."""
+    prefer: bool = True
+    """Whether a caller may choose by `X-TTS-Prefer`: `fastest`, `cheapest`, a provider's name."""
+    hedge: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
+    """The most part of the requests in which the next provider is asked as well when the first is
+    slower than 19 of its last 20; the first sound wins, and both cost. 0: never."""
+    pieces: Literal["auto", "always", "never"] = "auto"
+    """Whether a text is spoken piece by piece: where it is longer than a provider of the route
+    takes, always, or never."""
+    piece_chars: Annotated[int, Meta(ge=20, le=100_000)] = 400
+    """The longest piece in code points; the first is short, so that it is soon heard."""
+    hold: Literal["piece", "none"] = "piece"
+    """What waits until it is known to be whole: each `piece`, so that another provider can speak it
+    when one dies in it; or nothing, and such a death breaks the speech off."""
+    voice_change: Literal["same-voice", "same-language-and-gender", "any"] = (
+        "same-language-and-gender"
+    )
+    """Who may go on when a provider dies in mid-speech; otherwise it breaks off. A cloned voice is
+    never changed."""
+    share: bool = True
+    """Whether requests for the same at the same time are spoken once, for all who ask."""
     clone_fallback: Literal["refuse", "preset"] = "refuse"
     """What to do with a voice sample when no provider of the route that is on can clone: refuse, or
     speak in the preset voice and say so in `X-TTS-Ignored`."""
@@ -153,6 +187,8 @@ class File(Part, frozen=True):
     server: Server = Server()
     timeouts: Timeouts = Timeouts()
     integrity: Integrity = Integrity()
+    outlook: Outlook = Outlook()
+    accounts: Accounts | None = None
     providers: dict[str, ProviderEntry] = {}
     models: dict[str, Model] = {}
     voices: dict[str, Voice] = {}
@@ -164,11 +200,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: Server
     timeouts: Timeouts
     integrity: Integrity
+    outlook: Outlook
     providers: dict[str, Provider]
     models: dict[str, Model]
     voices: dict[str, Voice]
+    accounts: Accounts | None = None
     source: str = ""
     """Where it was read, for people."""
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a key is needed to speak."""
+        return self.accounts is not None and self.accounts.required
 
     @property
     def data_dir(self) -> Path:

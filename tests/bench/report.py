@@ -95,7 +95,7 @@ def loads(figures: Figures, names: Sequence[str], concurrencies: Sequence[int], 
                 f"{figures.ratio(name, bare, c, 'cpu_us'):.2f}",
             )
             rows.append((name, str(c), *shown))
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def latencies(figures: Figures, names: Sequence[str], alone: str) -> str:
@@ -109,12 +109,12 @@ def latencies(figures: Figures, names: Sequence[str], alone: str) -> str:
         )
         for name in names
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def first_bytes(delays: dict[str, tuple[float, float]]) -> str:
     head = ("first byte of a slow stream", "median ms", "p99 ms")
-    return _table(head, [(name, f"{p50:.2f}", f"{p99:.2f}") for name, (p50, p99) in delays.items()])
+    return table(head, [(name, f"{p50:.2f}", f"{p99:.2f}") for name, (p50, p99) in delays.items()])
 
 
 def memories(seen: dict[str, Memory]) -> str:
@@ -123,7 +123,7 @@ def memories(seen: dict[str, Memory]) -> str:
         (when, f"{memory.rss:.1f}", f"{memory.pss:.1f}", str(memory.processes))
         for when, memory in seen.items()
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def rooms(seen: Sequence[Sampled], most: int = 20) -> str:
@@ -135,7 +135,7 @@ def rooms(seen: Sequence[Sampled], most: int = 20) -> str:
         for room in names[:most]
     ]
     total = ("in all", *(f"{one.cpu_us:,.0f}" for one in seen))
-    return _table(head, [*rows, total])
+    return table(head, [*rows, total])
 
 
 def functions(seen: Sampled, most: int = 16) -> str:
@@ -145,10 +145,10 @@ def functions(seen: Sampled, most: int = 16) -> str:
         (where, f"{share * seen.cpu_us:,.0f}", f"{share:.1%}")
         for where, share in list(seen.functions.items())[:most]
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

@@ -36,6 +36,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.records: list[SpeechRecord] = []
+        self.events: list[Event] = []
         self.failures: list[ProviderFailed] = []
         self.doubts: list[SpeechDoubted] = []
 
@@ -43,6 +44,7 @@ class Ear:
         self.records.append(record)
 
     def noticed(self, event: Event) -> None:
+        self.events.append(event)
         if isinstance(event, ProviderFailed):
             self.failures.append(event)
         elif isinstance(event, SpeechDoubted):
@@ -109,7 +111,7 @@ async def stage(
     own = more.pop("providers", {})
     whole = {
         "providers": {name: {"kind": name, **own.get(name, {})} for name in players},
-        "models": {"it": {"routes": routes, **more.pop("model", {})}},
+        "models": {"it": {"routes": routes, "share": False, **more.pop("model", {})}},
         "integrity": {"judges": False},  # tones are no speech
         **more,
         "server": {

@@ -129,3 +129,72 @@ async def test_letting_go_twice_gives_one_place_back() -> None:
     hold.release()
     hold.release()
     assert places.free == 2
+
+
+# ---- what is expected
+
+
+async def test_who_needs_little_overtakes_who_needs_much() -> None:
+    places = Places(1, queue=10)
+    hold = await places.take(0, size_s=1)
+    order: list[str] = []
+
+    async def come(name: str, size_s: float) -> None:
+        own = await places.take(1_000, size_s)
+        order.append(name)
+        own.release()
+
+    sizes = {"book": 300.0, "page": 20.0, "word": 0.5, "line": 2.0}
+    tasks = [asyncio.create_task(come(name, size)) for name, size in sizes.items()]
+    await settled()
+    hold.release()
+    await asyncio.gather(*tasks)
+    assert order == ["word", "line", "page", "book"]
+
+
+async def test_who_needs_much_is_not_overtaken_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("router.dispatch.limits._now", lambda: clock[0])
+    places = Places(1, queue=50)
+    hold = await places.take(0)
+    book = asyncio.create_task(places.take(60, size_s=10))
+    await settled()
+    before = 0
+    while not book.done():
+        word = asyncio.create_task(places.take(60, size_s=1))
+        await settled()
+        hold.release()
+        await settled()
+        if not book.done():
+            hold = await word
+            before += 1
+            clock[0] += 1
+        else:
+            word.cancel()
+    assert before in (9, 10), "one for each second that it needs more"
+
+
+async def test_the_wait_is_told_before_anybody_waits() -> None:
+    places = Places(2, queue=10)
+    holds = [await places.take(0, size_s=10), await places.take(0, size_s=4)]
+    assert places.wait_s() == pytest.approx(4, abs=0.1)
+    waiting = asyncio.create_task(places.take(60, size_s=2))
+    await settled()
+    assert places.wait_s(size_s=30) == pytest.approx(6, abs=0.1)
+    assert places.wait_s(size_s=1) == pytest.approx(4, abs=0.1)
+    with pytest.raises(Full) as caught:
+        await places.take(3, size_s=30)  # at once: it would be in vain
+    assert caught.value.wait_s == pytest.approx(6, abs=0.1)
+    holds[1].release()
+    (await waiting).release()
+    assert places.wait_s() == 0
+
+
+async def test_what_is_overdue_is_expected_at_any_moment() -> None:
+    places = Places(1, queue=1)
+    hold = await places.take(0, size_s=0.0)
+    assert places.wait_s() == pytest.approx(0, abs=0.01)
+    waiting = asyncio.create_task(places.take(60))
+    await settled()
+    hold.release()
+    (await waiting).release()

@@ -34,7 +34,7 @@ from router.contract.errors import (
 )
 from router.contract.record import SpeechRecord
 from router.dispatch import attempts
-from router.dispatch.speaker import verdict
+from router.dispatch.verdicts import verdict
 from router.testing.script import Bytes, Hang, Raise, Script, Tone, Until, in_turn
 from router.testing.scripted import Scripted
 from tests.dispatch.stage import CLIP, PCM, WAV, Stage, able, asking, failing, opened, stage
@@ -362,7 +362,13 @@ async def test_no_slot_and_no_place_is_lost_however_it_ends(
     error = failure("x")
     acts: tuple[Any, ...] = (Tone(0.1), Raise(error))
     player = Scripted(in_turn(*[Script(speaking=acts), Script(entering=(Raise(error),))] * 3))
-    config = {"server": {"places": 1}, "providers": {"one": {"slots": 1}}, **SHORT}
+    rests = {"cool_s": 1e-6, "cool_most_s": 1e-6}
+    config = {
+        "server": {"places": 1},
+        "providers": {"one": {"slots": 1}},
+        "outlook": rests,
+        **SHORT,
+    }
     async with stage(tmp_path, config, one=player) as on:
         for _ in range(6):
             with pytest.raises((SpeechError, asyncio.CancelledError)):
@@ -420,6 +426,7 @@ async def test_a_record_of_failure_tells_every_attempt(tmp_path: Path) -> None:
         assert [(a.provider, a.result) for a in record.attempts] == [
             ("a", "broken"),
             ("b", "unreachable"),
+            ("b", "unreachable"),  # once more after a pause: the network may be back
         ]
         assert record.first_audio_s is None
 
@@ -507,4 +514,4 @@ async def test_speeches_at_once_do_not_disturb_each_other(tmp_path: Path) -> Non
 
 
 def _free(on: Stage) -> tuple[int, int]:
-    return on.speaker._places.free, on.speaker._slots["one"].free
+    return on.speaker._places.free, on.speaker.asker.slots["one"].free

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.process import ServerProcess, serving
-from tests.support.scripts import SCRIPTED, UNJUDGED, models, scripted
+from tests.support.scripts import NO_REST, SCRIPTED, UNJUDGED, models, scripted
 
 GOOD = "good"
 CAST = {
@@ -58,6 +58,7 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     }
     config = {
         "integrity": UNJUDGED,
+        "outlook": NO_REST,
         "providers": CAST,
         "models": models(ROUTES),
         "timeouts": timeouts,

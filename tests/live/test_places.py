@@ -10,7 +10,7 @@ from typing import Any
 from router.contract.errors import Broken, Busy
 from router.testing.scripted import Hang, Raise, Script, Scripted, Tone, Until, in_turn
 from tests.support.inside import Inside, serving_inside
-from tests.support.scripts import SPEECH, asking, models
+from tests.support.scripts import NO_REST, SPEECH, asking, models
 from tests.support.wire import Answer, connected, exchange
 
 BRIEF = Script((Tone(0.1),))
@@ -24,6 +24,7 @@ def _config(
         "server": {"places": places},
         "models": models({"it": route}),
         "timeouts": timeouts,
+        "outlook": NO_REST,
     }
 
 
@@ -60,7 +61,9 @@ async def test_slots_are_given_back_however_a_speech_ends(tmp_path: Path) -> Non
         BRIEF,
     )
     voice = Scripted(in_turn(*ends))
-    config = _config(slots=1, places=1, first_audio_s=0.1, stall_s=0.1, slot_s=0.1, place_s=0.1)
+    config = _config(
+        slots=1, places=1, first_audio_s=0.1, stall_s=0.1, slot_s=0.1, place_s=0.1, retry_pause_s=0
+    )
     async with serving_inside(config, tmp_path, voice=voice) as inside:
         answers = [await _asked(inside) for _ in ends]
 

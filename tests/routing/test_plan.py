@@ -25,8 +25,8 @@ from router.routing.plan import WHOLE_UP_TO, Plan, order_for, plan, refusal
 from tests.routing.given import CLIP, CODECS, MP3, PCM, able, asking, catalogue, routed
 
 OFF = able(off="$KEY is not set")
-TWO = routed("one", "two")
-PRESET = routed("one", "two", clone_fallback="preset")
+TWO = routed("one", "two", pieces="never")
+PRESET = routed("one", "two", pieces="never", clone_fallback="preset")
 
 
 def planned(request: SpeechRequest, catalogue: Catalogue = TWO, **offers: Offered | None) -> Plan:
@@ -295,3 +295,26 @@ def test_the_same_arguments_give_the_same_plan_and_everybody_is_in_it(
             assert cloned != ("prompt_audio" in candidate.ignored)
     if not made.candidates:
         assert refusal(made, request, offers, CODECS).message
+
+
+# ---- in pieces
+
+
+def test_a_text_that_one_of_the_route_cannot_take_at_once_is_cut_for_all() -> None:
+    auto = routed("one", "two")
+    made = planned(asking("x" * 11), auto, one=able(), two=able(max_chars=10))
+    assert made.in_pieces
+    assert [candidate.longest for candidate in made.candidates] == [None, 10]
+    assert not planned(asking("x" * 10), auto, one=able(), two=able(max_chars=10)).in_pieces
+
+
+def test_pieces_are_never_passed_through() -> None:
+    always = routed("one", pieces="always")
+    made = planned(asking("x" * 100, format=MP3), always, one=able(formats=(PCM, MP3)))
+    assert made.in_pieces
+    assert not any(candidate.through for candidate in made.candidates)
+
+
+def test_a_text_as_short_as_a_first_piece_is_spoken_whole() -> None:
+    always = routed("one", pieces="always")
+    assert not planned(asking("Good morning."), always, one=able()).in_pieces

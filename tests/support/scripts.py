@@ -12,6 +12,9 @@ SCRIPTED = "router.testing.scripted"
 UNJUDGED = {"judges": False}
 """For `integrity`: a tone is not speech, and no test of the wire wants to hear that."""
 
+NO_REST = {"least": 100_000, "cool_s": 1e-6, "cool_most_s": 1e-6}
+"""For `outlook`: who fails in one test is asked again in the next."""
+
 
 def scripted(**settings: Any) -> dict[str, Any]:
     """A provider that plays a script from its settings."""
@@ -19,9 +22,10 @@ def scripted(**settings: Any) -> dict[str, Any]:
 
 
 def models(routes: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Models by name, each with the providers that are asked, in this order."""
+    """Models by name, each with the providers that are asked, in this order; every request is
+    spoken for itself, though all ask for the same."""
     return {
-        name: {"routes": [{"provider": provider} for provider in providers]}
+        name: {"routes": [{"provider": provider} for provider in providers], "share": False}
         for name, providers in routes.items()
     }
 

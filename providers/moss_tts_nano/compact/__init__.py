@@ -1,0 +1,1 @@
+"""Compact graphs, built from the shipped weights, behind the promises of `parts`."""

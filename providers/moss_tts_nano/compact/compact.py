@@ -1,0 +1,82 @@
+"""All parts of one model over its compact graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from providers.moss_tts_nano.compact.build import TABLES, Part, graph_file
+from providers.moss_tts_nano.compact.decoder import CompactDecoder
+from providers.moss_tts_nano.compact.embedding import Embedding
+from providers.moss_tts_nano.compact.encoder import CompactEncoder
+from providers.moss_tts_nano.compact.frame_sampler import CompactFrameSampler, GreedyFrameSampler
+from providers.moss_tts_nano.compact.language_model import CompactLanguageModel
+from providers.moss_tts_nano.compact.shipped import CannotRebuild
+from providers.moss_tts_nano.compact.store import Built
+from providers.moss_tts_nano.draws import Mode
+from providers.moss_tts_nano.layout import Layout
+from providers.moss_tts_nano.parts import Decoder, Encoder, FrameSampler, LanguageModel
+from providers.moss_tts_nano.sampling import Sampling, sampling_of
+from providers.moss_tts_nano.sessions import Graph
+
+
+class Compact:
+    """A graph is loaded when its part is asked for; parts of one kind share it, and each worker
+    takes parts of its own."""
+
+    def __init__(self, layout: Layout, built: Built, threads: int) -> None:
+        """`threads` work on one node of a graph at a time."""
+        self._layout, self._built = layout, built
+        parts: tuple[Part, ...] = ("language_model", "frames", "decoder", "encoder")
+        self._graphs = {
+            part: Graph(built.folder / graph_file(part), threads)
+            for part in parts
+            if part not in built.refused
+        }
+
+    def load(self, parts: Sequence[Part] = ("language_model", "frames", "decoder")) -> None:
+        """Load these parts' graphs beforehand, side by side. Blocking.
+
+        Raises: CannotLoad
+        """
+        graphs = [self._graphs[part] for part in parts if part in self._graphs]
+        with ThreadPoolExecutor(max(1, len(graphs))) as pool:
+            for _ in pool.map(Graph.load, graphs):
+                pass
+
+    def language_model(self, seats: int, capacity: int) -> LanguageModel:
+        """Raises: CannotRebuild, CannotLoad"""
+        session = self._graph("language_model").load()
+        embedding = Embedding(self._built.folder / TABLES, self._layout.shape)
+        heads = self._layout.tts.model_config.global_heads
+        return CompactLanguageModel(session, embedding, heads, seats, capacity)
+
+    def sampler(self, mode: Mode, sampling: Sampling | None = None) -> FrameSampler:
+        """Modes `fixed` and `greedy`; `sampling` is for the latter's penalty.
+
+        Raises: CannotRebuild, CannotLoad
+        """
+        sampling = sampling or sampling_of(self._layout.manifest.generation_defaults)
+        inside = self._layout.tts.onnx.fixed_sampled_frame_constants["audio_repetition_penalty"]
+        if mode == "full" or (mode == "greedy" and sampling.repetition_penalty != inside):
+            raise CannotRebuild("the compact graph samples by its own constants only.")
+        fixed = CompactFrameSampler(self._graph("frames").load())
+        return fixed if mode == "fixed" else GreedyFrameSampler(fixed)
+
+    def decoder(self) -> Decoder:
+        """Raises: CannotRebuild, CannotLoad"""
+        return CompactDecoder(self._graph("decoder").load(), self._layout.shape)
+
+    def encoder(self) -> Encoder:
+        """Raises: CannotRebuild, CannotLoad"""
+        return CompactEncoder(self._graph("encoder").load(), self._layout.shape)
+
+    def unload(self) -> None:
+        """A part that is in use keeps its graph."""
+        for graph in self._graphs.values():
+            graph.unload()
+
+    def _graph(self, part: Part) -> Graph:
+        if part not in self._graphs:
+            raise CannotRebuild(self._built.refused[part])
+        return self._graphs[part]

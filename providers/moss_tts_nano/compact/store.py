@@ -1,0 +1,95 @@
+"""Keeps built graphs on disk: one folder for each model, precision and builder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+import onnxruntime
+
+from providers.moss_tts_nano.compact.build import Part, Precision, build
+from providers.moss_tts_nano.layout import Layout
+
+BUILDER = 1
+"""To be raised whenever other graphs are built of the same model."""
+_KEPT = 4
+"""Folders that stay: two precisions of this model and of the one before."""
+_TOLD = "built.json"
+_WHOLE_BYTES = 1024 * 1024
+"""Files up to this size are hashed whole; of larger ones size and time count."""
+
+
+class Built(msgspec.Struct, frozen=True):
+    """A folder of graphs; those that could not be built are missing, each with its reason."""
+
+    folder: Path
+    precision: Precision
+    refused: dict[Part, str]
+
+
+def find(layout: Layout, cache: Path, precision: Precision) -> Built | None:
+    """What was built before, if it was of these very files and by this builder."""
+    folder = cache / _key(layout, precision)
+    try:
+        told = (folder / _TOLD).read_bytes()
+        refused = msgspec.json.decode(told, type=dict[Part, str])
+    except (OSError, msgspec.DecodeError):
+        return None
+    os.utime(folder)  # the folder that was not used for longest goes first
+    return Built(folder, precision, refused)
+
+
+def make(layout: Layout, cache: Path, precision: Precision) -> Built:
+    """Build anew; the folder appears when it is whole, or not at all. Blocking, for seconds.
+
+    Raises: OSError
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / _key(layout, precision)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=cache))
+    try:
+        refused = build(layout, draft, precision)
+        (draft / _TOLD).write_bytes(msgspec.json.encode(refused))
+        _put(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    _clear(cache, folder)
+    return Built(folder, precision, refused)
+
+
+def _put(draft: Path, folder: Path) -> None:
+    """Another process may have built the same in the meantime: the newer one stays."""
+    if folder.exists():
+        old = draft.with_name(f"{draft.name}.old")
+        folder.rename(old)
+        shutil.rmtree(old, ignore_errors=True)
+    draft.rename(folder)
+
+
+def _clear(cache: Path, newest: Path) -> None:
+    """Weights that a process has open stay readable to it."""
+    folders = [each.parent for each in cache.glob(f"*/{_TOLD}") if each.parent != newest]
+    folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    for folder in folders[_KEPT - 1 :]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _key(layout: Layout, precision: Precision) -> str:
+    return f"{fingerprint(layout)[:20]}-{precision}-{BUILDER}-ort{onnxruntime.__version__}"
+
+
+def fingerprint(layout: Layout) -> str:
+    """Of the files that the graphs are built from. Reads some megabytes."""
+    digest = hashlib.sha256()
+    for path in sorted(layout.files):
+        known = path.stat()
+        digest.update(f"{path.name} {known.st_size}\n".encode())
+        if known.st_size <= _WHOLE_BYTES:
+            digest.update(path.read_bytes())
+        else:
+            digest.update(f"{known.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

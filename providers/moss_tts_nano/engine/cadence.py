@@ -1,0 +1,25 @@
+"""When frames become sound, and sound leaves: soon at first, then in larger pieces.
+
+A codec call has a price of its own (one frame 11 ms, eight 44 ms), so frames are gathered for as
+long as a listener in real time has enough to hear. The steps are those of the official web app.
+"""
+
+from __future__ import annotations
+
+HUNGRY_S = 0.5
+"""A lead below which a speech is served before all others."""
+CALM_S = 4.0
+"""A lead from which on a speech waits while another is hungry."""
+HELD_S = 2.0
+"""A lead from which on a chunk's sound is kept back until the chunk has ended well."""
+
+_STEPS = ((0.2, 1), (0.55, 2), (1.1, 4))
+MOST_FRAMES = 8
+
+
+def piece_frames(lead_s: float | None) -> int:
+    """Frames to gather for one codec call. `lead_s`: sound handed out, less the time since the
+    first of it; `None`: nothing was handed out yet."""
+    if lead_s is None:
+        return 1
+    return next((frames for below_s, frames in _STEPS if lead_s < below_s), MOST_FRAMES)

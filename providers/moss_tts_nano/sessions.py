@@ -1,0 +1,103 @@
+"""Sessions of onnxruntime, as this engine wants them."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from router.contract.errors import Broken
+
+Tensors = Mapping[str, NDArray[Any]]
+
+_FATAL = 4
+"""What fails is raised, so it need not be printed too."""
+
+
+class CannotLoad(Broken):
+    """A graph, or the data beside it, is missing or damaged."""
+
+
+def open_session(path: Path, threads: int) -> ort.InferenceSession:
+    """Load a graph on the CPU; `threads` work on one node at a time.
+
+    The threads sleep when they have nothing to do. With their usual spinning, two of them on two
+    cores are two to three times slower as soon as anything else runs (a codec, a second stream).
+
+    Raises:
+        CannotLoad: the graph or its data.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not path.is_file():
+        raise CannotLoad(f"{path.name} is missing in {path.parent}.")
+    try:
+        # The path is not resolved: the data is looked for beside the name that is given, and in
+        # a hub's cache only the links have the right names.
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a class of its own for each status code
+        raise CannotLoad(
+            f"{path.name} or its data, in {path.parent}, cannot be loaded: {_told(error, path)}"
+        ) from error
+
+
+def _told(error: Exception, path: Path) -> str:
+    """What onnxruntime says, without the folder that it says over and over."""
+    told = " ".join(str(error).split())
+    for folder in {path.parent, path.parent.resolve()}:
+        told = told.replace(f"{folder}/", "").replace(str(folder), "")
+    return told[:300]
+
+
+class Graph:
+    """One graph, loaded when it is first run. Several threads may run it."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._path = path
+        self._threads = threads
+        self._loading = threading.Lock()
+        self._session: ort.InferenceSession | None = None
+        self._outputs: list[str] = []
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._session is not None
+
+    def load(self) -> ort.InferenceSession:
+        """Raises CannotLoad."""
+        with self._loading:
+            if self._session is None:
+                session = open_session(self._path, self._threads)
+                self._outputs = [output.name for output in session.get_outputs()]
+                self._session = session
+            return self._session
+
+    def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
+        """All outputs by name. Raises CannotLoad."""
+        session = self._session or self.load()
+        return dict(zip(self._outputs, session.run(None, dict(feeds)), strict=True))
+
+    def unload(self) -> None:
+        """Give its memory back; a later run loads it again."""
+        with self._loading:
+            was_loaded, self._session = self._session is not None, None
+        if was_loaded:
+            trim_memory()
+
+
+def trim_memory() -> None:
+    """The C library keeps what was freed, half a gigabyte after the shipped model, until it is
+    asked for it. Others than glibc have no such call."""
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).malloc_trim(0)

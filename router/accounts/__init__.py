@@ -1,0 +1,1 @@
+"""Who pays: keys, what they may, and books that balance."""

@@ -1,0 +1,93 @@
+"""Opens the gate that the config asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from router.accounts.gate import KeyedGate
+from router.accounts.opening import Accounts, embedded, opened
+from router.accounts.providers import Turns, turns
+from router.accounts.rates import Rates, in_memory, in_redis
+from router.accounts.terms import fixed_keys
+from router.contract.caller import Ask, Gate, OpenGate, Trouble, Turn
+from router.settings.accounts import Accounts as Wanted
+from router.settings.accounts import Rates as NoRates
+from router.settings.secret import secret_of
+from router.settings.structs import Settings
+
+_NO_LIMITS = NoRates()
+
+
+class LimitedGate(OpenGate):
+    """The gate of a server without keys whose providers have limits."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    async def attempt(self, provider: str, ask: Ask) -> Turn:
+        return await self._turns.take(provider, ask)
+
+    def troubles(self) -> list[Trouble]:
+        return self._turns.troubles()
+
+
+@asynccontextmanager
+async def gate_of(settings: Settings) -> AsyncIterator[Gate]:
+    """The gate while the block lasts.
+
+    Raises:
+        StoreUnusable: the store of keys and credit cannot be used as it is.
+    """
+    if not settings.keyed and not _limits_providers(settings):
+        yield OpenGate()
+        return
+    wanted = settings.accounts or Wanted(required=False)
+    async with rates_of(wanted) as rates, turns(rates, settings.providers) as own:
+        if not settings.keyed:
+            yield LimitedGate(own)
+            return
+        async with books_of(settings) as accounts:
+            yield KeyedGate(settings, wanted, accounts, rates, own)
+
+
+@asynccontextmanager
+async def rates_of(wanted: Wanted) -> AsyncIterator[Rates]:
+    """Where rates are counted: here, or with all who share a Redis."""
+    if not wanted.redis:
+        yield in_memory()
+        return
+    async with in_redis(wanted.redis.reveal(), on_loss=wanted.on_loss) as rates:
+        yield rates
+
+
+@asynccontextmanager
+async def books_of(settings: Settings) -> AsyncIterator[Accounts]:
+    """Keys, credit and usage of this installation, for the server and the command alike.
+
+    Raises:
+        StoreUnusable: they cannot be opened.
+        OSError: the secret cannot be kept, without which no key would be found again.
+    """
+    wanted = settings.accounts or Wanted()
+    secret = await asyncio.to_thread(secret_of, settings)
+    url = wanted.store or embedded(settings.data_dir)
+    async with opened(url, secret, fixed=fixed_keys(wanted.keys, secret)) as accounts:
+        yield accounts
+
+
+def _limits_providers(settings: Settings) -> bool:
+    return any(provider.entry.limits != _NO_LIMITS for provider in settings.providers.values())
+
+
+def has_store(settings: Settings) -> bool:
+    """Whether this installation has a store of its own already."""
+    return Path(embedded(settings.data_dir).reveal().removeprefix("sqlite:///")).exists()
+
+
+async def has_keys(settings: Settings) -> bool:
+    """Whether there is a key in the store. Raises StoreUnusable, OSError."""
+    async with books_of(settings) as accounts:
+        return bool(await accounts.keys.page(limit=1))

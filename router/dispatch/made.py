@@ -1,0 +1,62 @@
+"""Speech that has made its first sound, as all who listen to it have it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+
+from router.contract.audio import AudioFormat
+from router.routing.plan import Candidate
+
+
+class Sound(Protocol):
+    """What is heard: of one provider, or piece by piece of several."""
+
+    @property
+    def format(self) -> AudioFormat: ...
+
+    @property
+    def body(self) -> AsyncIterator[bytes]: ...
+
+    @property
+    def length(self) -> int | None:
+        """Exact bytes of the body, where it is held whole."""
+        ...
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of audio made so far; `None` for a compressed body that passes through."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether the provider has said all of it, or was let go."""
+        ...
+
+    @property
+    def voice(self) -> str | None:
+        """The voice that really speaks, where the provider chose it itself."""
+        ...
+
+    @property
+    def upstream_id(self) -> str | None: ...
+
+    @property
+    def tokens(self) -> int | None:
+        """What the upstream counted, once it has told."""
+        ...
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A sound, who makes it, and who was passed over or failed before."""
+
+    candidate: Candidate
+    sound: Sound
+    fallback: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def body(self) -> AsyncIterator[bytes]:
+        return self.sound.body

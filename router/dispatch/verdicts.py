@@ -1,0 +1,45 @@
+"""What is told of those who were asked: the trail of a speech, and the error when nobody spoke."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from router.contract.errors import (
+    Busy,
+    InvalidRequest,
+    NobodySpoke,
+    NotReady,
+    OutOfTime,
+    Overloaded,
+    ProviderError,
+    Refused,
+    Resting,
+    SpeechError,
+    TimedOut,
+)
+from router.routing.plan import Candidate, Plan
+
+
+def trail(
+    made: Plan, speaker: Candidate | None, failed: Sequence[tuple[Candidate, ProviderError]]
+) -> str:
+    """Who was passed over or failed before the one who spoke: `leaper=off, openai=timed_out`."""
+    reasons = {
+        passed.provider: passed.reason
+        for passed in made.passed
+        if speaker is None or passed.rank < speaker.rank
+    }
+    reasons |= {candidate.provider: error.reason for candidate, error in failed}
+    return ", ".join(f"{provider}={reason}" for provider, reason in reasons.items()) or "none"
+
+
+def verdict(errors: Sequence[ProviderError]) -> SpeechError:
+    """What the caller is told when nobody spoke."""
+    if all(isinstance(error, Refused) for error in errors):
+        return InvalidRequest(f"Every provider refused this request. {errors[0].message}")
+    waits = [error.retry_after for error in errors if error.retry_after is not None]
+    if all(isinstance(error, Busy | NotReady | Resting) for error in errors):
+        return Overloaded("Every provider is busy. Try again soon.", retry_after=min(waits or [5]))
+    if all(isinstance(error, TimedOut) for error in errors):
+        return OutOfTime("No provider made a sound in time.")
+    return NobodySpoke(f"No provider could speak: {', '.join(error.reason for error in errors)}.")

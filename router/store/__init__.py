@@ -1,0 +1,1 @@
+"""What outlives the process: one database, written by one task of each process."""

@@ -1,0 +1,16 @@
+"""The small size of `tests.soak.exactness`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.soak.exactness import check, hold, hurry
+from tests.support.redis import BINARY, NO_REDIS
+
+
+@pytest.mark.skipif(BINARY is None, reason=NO_REDIS)
+def test_what_passes_over_several_processes_is_what_the_limits_say() -> None:
+    """To 3 %: one text that is still waiting at the end is 1 % of so short a time."""
+    passed = hurry(3, processes=3, tasks=8)
+    held = hold(5, processes=3, tasks=10, lease_s=2)
+    check(passed, held, tolerance=0.03)
