@@ -11,7 +11,10 @@ from typing import Any
 import msgspec
 import structlog
 
-_QUIET = ("httpx", "httpcore", "aiohttp.access", "asyncio")
+_QUIET = (
+    *("httpx", "httpcore", "httpx2", "httpcore2", "aiohttp.access", "asyncio"),
+    *("huggingface_hub", "filelock", "alembic"),
+)
 _CUT_OFF = "ASGI callable returned without completing response."
 
 

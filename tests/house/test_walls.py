@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("router", "providers", "tests")
 HEAVY = (
     *("onnxruntime", "av", "numpy", "soxr", "aiohttp", "httpx", "sqlalchemy"),
-    *("litestar", "uvicorn", "espeakng_loader", "pyopenjtalk"),
+    *("litestar", "uvicorn", "espeakng_loader", "pyopenjtalk", "redis", "alembic", "asyncpg"),
+    *("sentencepiece", "huggingface_hub", "onnx", "wetext"),
 )
 MACHINE = re.compile(r"(?<![\w./-])/(?:work|root|home/\w+|tmp/[a-z]+/(?:v|dev))/")
 

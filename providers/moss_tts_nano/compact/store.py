@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ BUILDER = 1
 """To be raised whenever other graphs are built of the same model."""
 _KEPT = 4
 """Folders that stay: two precisions of this model and of the one before."""
+_DRAFT_S = 24 * 3600
 _TOLD = "built.json"
 _WHOLE_BYTES = 1024 * 1024
 """Files up to this size are hashed whole; of larger ones size and time count."""
@@ -71,7 +73,11 @@ def _put(draft: Path, folder: Path) -> None:
 
 
 def _clear(cache: Path, newest: Path) -> None:
-    """Weights that a process has open stay readable to it."""
+    """Weights that a process has open stay readable to it. A draft that is old was left behind by a
+    process that was killed."""
+    for draft in cache.glob(".draft-*"):
+        if time.time() - draft.stat().st_mtime > _DRAFT_S:
+            shutil.rmtree(draft, ignore_errors=True)
     folders = [each.parent for each in cache.glob(f"*/{_TOLD}") if each.parent != newest]
     folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
     for folder in folders[_KEPT - 1 :]:

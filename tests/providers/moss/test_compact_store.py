@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -65,7 +67,7 @@ def test_two_who_build_at_once_do_not_disturb_each_other(layout: Layout, tmp_pat
     def run() -> None:
         try:
             built = store.make(layout, tmp_path / "cache", "exact")
-            Compact(layout, built, threads=1).decoder()
+            Compact(layout, built, threads=1).load()
         except BaseException as error:
             failed.append(error)
 
@@ -86,6 +88,16 @@ def test_old_folders_go(tmp_path: Path) -> None:
         shutil.rmtree(folder)
     assert len(list(cache.iterdir())) == 4
     assert newest.folder.is_dir()
+
+
+def test_what_a_killed_builder_left_goes_after_a_day(layout: Layout, tmp_path: Path) -> None:
+    old, young = (tmp_path / "cache" / f".draft-{name}" for name in ("old", "young"))
+    for draft in (old, young):
+        draft.mkdir(parents=True)
+    yesterday = time.time() - 25 * 3600
+    os.utime(old, (yesterday, yesterday))
+    store.make(layout, tmp_path / "cache", "exact")
+    assert (old.exists(), young.exists()) == (False, True)
 
 
 def test_a_model_without_names_has_its_codec_rebuilt_and_nothing_else(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import NoneType
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from providers.moss_tts_nano.compact.compact import Compact
 from providers.moss_tts_nano.draws import Mode, RowDraws
 from providers.moss_tts_nano.engine.engine import Engine
 from providers.moss_tts_nano.engine.script import Chunk, Script
+from providers.moss_tts_nano.engine.utterance import Mute
 from providers.moss_tts_nano.guards import Guards, Hush, Watch
 from providers.moss_tts_nano.layout import Layout, find
 from providers.moss_tts_nano.model import Desk
@@ -94,7 +96,7 @@ def test_batched_rows_say_what_the_official_loop_says_of_each_alone(
             if n % 3 == 0:
                 heard[-1].sounding.wait(20)
         for one in heard:
-            assert one.wait().error is None
+            assert isinstance(one.wait().error, Mute | NoneType)
     finally:
         engine.close()
 
@@ -103,7 +105,8 @@ def test_batched_rows_say_what_the_official_loop_says_of_each_alone(
     for n, tokens in enumerate(TEXTS):
         official = Official(reference, mode, seed=n, most_frames=MOST_FRAMES)
         alone.add(official.codes(voices[n % len(voices)], tokens).tobytes())
-    assert decoder.heard() == alone
+    assert decoder.heard() == alone - {b""}  # of some text no frame comes, alone or not
+    assert len(alone) > 4
 
 
 def _script(

@@ -1,0 +1,133 @@
+"""An upstream that speaks like OpenAI's, and says the index of each word: nothing goes unnoticed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from router.audio.wav import header
+from router.testing.misbehaving import Behaviour, Exchange, Framing, Upstream, misbehaving, speaks
+from tests.dispatch.indices import spoken_words
+from tests.support.faults import FaultProxy, fault_proxy
+from tests.support.process import ServerProcess, serving
+from tests.support.scripts import NO_REST, UNJUDGED
+
+RATE = 24_000
+WORD_BYTES = 480
+FIRST, SECOND = "first", "second"
+
+
+def speaks_words(
+    *, every_s: float = 0.0, piece_bytes: int = 9_600, framing: Framing = "chunked"
+) -> Behaviour:
+    """Speak the words of `input`, in the format that is asked for: `pcm` or `wav`."""
+
+    async def behave(exchange: Exchange) -> None:
+        asked = exchange.request.json()
+        sound = spoken_words(asked["input"])
+        if asked["response_format"] == "wav":
+            sound = header(RATE, 1, len(sound)) + sound
+        speak = speaks(
+            sound,
+            media_type=f"audio/{asked['response_format']}",
+            framing=framing,
+            piece_bytes=piece_bytes,
+            every_s=every_s,
+        )
+        await speak(exchange)
+
+    return behave
+
+
+class Scene:
+    """An upstream whose behaviour may change while it runs, behind a proxy that spoils it."""
+
+    def __init__(self) -> None:
+        self.behaves: Behaviour = speaks_words()
+        self.upstream: Upstream
+        self.proxy: FaultProxy
+
+    async def behave(self, exchange: Exchange) -> None:
+        await self.behaves(exchange)
+
+    async def heal(self) -> None:
+        """Well from now on, with nothing seen yet."""
+        self.behaves = speaks_words()
+        self.proxy.heal()
+        await self.proxy.listen()
+        self.upstream.requests.clear()
+
+    @property
+    def asked(self) -> int:
+        return len(self.upstream.requests)
+
+    @property
+    def left(self) -> int:
+        """Requests whose connection was closed from the router's side or by the proxy."""
+        return sum(request.gone.is_set() for request in self.upstream.requests)
+
+
+class World:
+    """A router process, and two upstreams that it knows as `first` and `second`."""
+
+    def __init__(self, first: Scene, second: Scene, server: ServerProcess) -> None:
+        self.first, self.second, self.server = first, second, server
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    async def heal(self) -> None:
+        await self.first.heal()
+        await self.second.heal()
+
+
+def provider(scene: Scene, **more: Any) -> dict[str, Any]:
+    """The entry of an upstream in the router's config."""
+    model = {"formats": ["pcm"], "sample_rate": RATE, "max_chars": None}
+    return {
+        "kind": "openai",
+        "base_url": f"{scene.proxy.url}/v1",
+        "connect_s": 1,
+        "models": {"tts-1": model},
+        **more,
+    }
+
+
+def route(*providers: str, **more: Any) -> dict[str, Any]:
+    """A model whose every request is spoken for itself."""
+    return {"routes": [{"provider": name} for name in providers], "share": False, **more}
+
+
+@asynccontextmanager
+async def scene() -> AsyncIterator[Scene]:
+    """An upstream and the proxy in front of it."""
+    made = Scene()
+    async with misbehaving(made.behave) as made.upstream:
+        async with fault_proxy(made.upstream.url) as made.proxy:
+            yield made
+
+
+@asynccontextmanager
+async def world(
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    of_each: Mapping[str, Mapping[str, Any]] | None = None,
+) -> AsyncIterator[World]:
+    """Both upstreams and a router with this config; `of_each`: more keys of a provider's entry."""
+    own = of_each or {}
+    async with AsyncExitStack() as stack:
+        first, second = [await stack.enter_async_context(scene()) for _ in range(2)]
+        providers = {
+            FIRST: provider(first, **own.get(FIRST, {})),
+            SECOND: provider(second, **own.get(SECOND, {})),
+        }
+        whole = {"integrity": UNJUDGED, "outlook": NO_REST, "providers": providers, **config}
+        process = ExitStack()
+        stack.push_async_callback(asyncio.to_thread, process.close)
+        server = await asyncio.to_thread(process.enter_context, serving(whole, folder))
+        yield World(first, second, server)
