@@ -2,13 +2,13 @@
 
 httpx is the interface (request, response, errors); aiohttp moves the bytes, for it lets go of
 connections under cancellation where httpx's own pool jams, and costs a fraction of it. On the path
-of a request the transport itself is called: `httpx.AsyncClient` would cost more than the exchange.
+of a request `exchange` is called: httpx's client, request and response would cost more than it.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -54,14 +54,38 @@ def _in_httpx_words(error: aiohttp.ClientError | OSError) -> httpx.TransportErro
     raise AssertionError("the table ends with both roots")
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body of an answer as it comes; closing it before its end closes the connection.
+class Reply(httpx.AsyncByteStream):
+    """The head of an answer, and its body as it comes; closing it before its end closes the
+    connection.
 
     An iterator and no generator: there is nothing in it that would need closing of its own.
     """
 
+    __slots__ = ("_answer",)
+
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self._answer = answer
+
+    @property
+    def status(self) -> int:
+        return self._answer.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Looked up without regard to case."""
+        return self._answer.headers
+
+    @property
+    def raw_headers(self) -> Sequence[tuple[bytes, bytes]]:
+        return self._answer.raw_headers
+
+    @property
+    def framed(self) -> bool:
+        """Whether its end can be told from a cut."""
+        headers = self._answer.headers
+        return (
+            "Content-Length" in headers or "chunked" in headers.get("Transfer-Encoding", "").lower()
+        )
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -132,27 +156,50 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: by the table above; the words hold neither address nor key.
         """
+        reply = await self.exchange(
+            request.method,
+            URL(str(request.url), encoded=True),
+            request.headers.multi_items(),
+            body_of(request),
+            request.extensions,
+        )
+        return httpx.Response(
+            reply.status,
+            headers=reply.raw_headers,
+            stream=reply,
+            extensions={"framed": reply.framed},
+            request=request,
+        )
+
+    async def exchange(
+        self,
+        method: str,
+        url: URL,
+        headers: Iterable[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes] | None,
+        marks: dict[str, Any],
+    ) -> Reply:
+        """The same without httpx's request and response, which cost as much as the exchange.
+        `marks` gets `reused`.
+
+        Raises:
+            httpx.TransportError: as above.
+        """
         assert self._session is not None, "the transport is not entered"
-        request.extensions["reused"] = False
+        marks["reused"] = False
         try:
             answer = await self._session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=request.headers.multi_items(),
-                data=_body(request),
+                method,
+                url,
+                headers=headers,
+                data=body,
                 allow_redirects=False,
                 proxy=self._proxy,
-                trace_request_ctx=request.extensions,
+                trace_request_ctx=marks,
             )
         except (aiohttp.ClientError, OSError) as error:
             raise _in_httpx_words(error) from error
-        return httpx.Response(
-            answer.status,
-            headers=answer.raw_headers,
-            stream=_Body(answer),
-            extensions={"framed": _is_framed(answer.headers)},
-            request=request,
-        )
+        return Reply(answer)
 
 
 async def _note_reuse(
@@ -163,21 +210,21 @@ async def _note_reuse(
     context.trace_request_ctx["reused"] = True
 
 
-def _body(request: httpx.Request) -> Any:
-    """Small bodies at once; others piece by piece, as fast as the peer reads."""
+def body_of(request: httpx.Request) -> Any:
+    """What is sent of a request: small bodies at once, others as fast as the peer reads."""
     if isinstance(request.stream, httpx.ByteStream):
-        content = request.content
-        return _slices(content) if len(content) > _SMALL_BYTES else content or None
+        return in_pieces(request.content)
     return request.stream
+
+
+def in_pieces(content: bytes) -> Any:
+    """A body as it is sent: a small one at once, another piece by piece."""
+    return _slices(content) if len(content) > _SMALL_BYTES else content or None
 
 
 async def _slices(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), _SMALL_BYTES):
         yield content[start : start + _SMALL_BYTES]
-
-
-def _is_framed(headers: Mapping[str, str]) -> bool:
-    return "Content-Length" in headers or "chunked" in headers.get("Transfer-Encoding", "").lower()
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import httpx
 import msgspec
+from yarl import URL
 
 from providers.common.failures import failure
 from providers.common.settings import Connection
-from providers.common.transport import AiohttpTransport, ServerHungUp
+from providers.common.transport import AiohttpTransport, Reply, ServerHungUp, body_of, in_pieces
 from router.contract.errors import (
     Broken,
     Disconnected,
@@ -36,18 +38,27 @@ _LEAST_SECRET = 6
 _PLAIN: Final = {"accept-encoding": "identity", "user-agent": "tts-router"}
 
 
+class Asking(NamedTuple):
+    """A request as it goes out."""
+
+    method: str
+    url: URL
+    headers: Iterable[tuple[str, str]]
+    body: bytes | AsyncIterator[bytes] | None = None
+
+
 class Answer:
     """A success, its body still to come; it lives as long as the block that asked for it."""
 
-    __slots__ = ("_chunks", "_name", "_room", "framed", "headers", "media_type", "status")
+    __slots__ = ("_name", "_reply", "_room", "framed", "headers", "media_type", "status")
 
-    def __init__(self, name: str, response: httpx.Response, *, most: int | None = None) -> None:
+    def __init__(self, name: str, reply: Reply, *, most: int | None = None) -> None:
         self._name = name
         self._room = most
-        self._chunks = aiter(cast("httpx.AsyncByteStream", response.stream))
-        self.status = response.status_code
-        self.headers = response.headers
-        self.framed: bool = response.extensions["framed"]
+        self._reply = reply
+        self.status = reply.status
+        self.headers = reply.headers
+        self.framed = reply.framed
         """False without a length and without chunks: its end proves nothing."""
         self.media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
@@ -61,7 +72,7 @@ class Answer:
 
     async def __anext__(self) -> bytes:
         try:
-            chunk = await anext(self._chunks)
+            chunk = await anext(self._reply)
         except httpx.HTTPError as error:
             raise _translated(self._name, error) from error
         if self._room is not None:
@@ -105,7 +116,7 @@ class Upstream:
     def __init__(
         self,
         name: str,
-        transport: httpx.AsyncBaseTransport,
+        transport: AiohttpTransport,
         base_url: str,
         headers: Mapping[str, str],
         secrets: Iterable[str] = (),
@@ -113,7 +124,7 @@ class Upstream:
         self.name = name
         self._transport = transport
         self._base = httpx.URL(base_url.rstrip("/") + "/")
-        self._urls: dict[str, httpx.URL] = {}
+        self._urls: dict[str, URL] = {}
         self._headers = {**_PLAIN, **headers}
         self._secrets = tuple(secrets)
 
@@ -139,15 +150,10 @@ class Upstream:
         headers = {**_sendable(trace or {}), **self._headers}
         if json is not None:
             headers["content-type"] = "application/json"
-        request = httpx.Request(
-            "POST",
-            self._url(path),
-            headers=headers,
-            content=msgspec.json.encode(json) if json is not None else None,
-            data=fields,
-            files=files,
-        )
-        async with self._sent(request) as answer:
+            asking = Asking("POST", self._url(path), headers.items(), msgspec.json.encode(json))
+        else:
+            asking = self._form(path, headers, fields or {}, files or {})
+        async with self._sent(asking) as answer:
             await self._accepted(answer, private)
             yield answer
 
@@ -157,10 +163,8 @@ class Upstream:
     ) -> AsyncIterator[Answer]:
         """Get `path`; entered and left, and failing, as `post` does."""
         url = self._url(path)
-        request = httpx.Request(
-            "GET", url.copy_merge_params(query) if query else url, headers=self._headers
-        )
-        async with self._sent(request) as answer:
+        asking = Asking("GET", url.update_query(query) if query else url, self._headers.items())
+        async with self._sent(asking) as answer:
             await self._accepted(answer)
             yield answer
 
@@ -178,24 +182,38 @@ class Upstream:
             url = httpx.URL()
         if url.scheme not in ("http", "https") or not url.host or url.userinfo:
             raise Broken(f"{self.name} named a file that is not on the web")
-        request = httpx.Request("GET", url, headers=_PLAIN)
-        async with self._sent(request, most=_FILE_BYTES) as answer:
+        asking = Asking("GET", URL(str(url), encoded=True), _PLAIN.items())
+        async with self._sent(asking, most=_FILE_BYTES) as answer:
             if answer.status != 200:
                 raise Broken(f"{self.name} named a file that it has not (HTTP {answer.status})")
             yield answer
 
+    def _form(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        fields: Mapping[str, str],
+        files: Mapping[str, tuple[str, bytes, str]],
+    ) -> Asking:
+        """A form, written by httpx."""
+        url = self._base.join(path)
+        form = httpx.Request("POST", url, headers=headers, data=fields, files=files)
+        return Asking("POST", self._url(path), form.headers.multi_items(), body_of(form))
+
     @asynccontextmanager
-    async def _sent(
-        self, request: httpx.Request, *, most: int | None = None
-    ) -> AsyncIterator[Answer]:
+    async def _sent(self, asking: Asking, *, most: int | None = None) -> AsyncIterator[Answer]:
+        marks: dict[str, Any] = {}
+        body = in_pieces(asking.body) if isinstance(asking.body, bytes) else asking.body
         try:
-            response = await self._transport.handle_async_request(request)
+            reply = await self._transport.exchange(
+                asking.method, asking.url, asking.headers, body, marks
+            )
         except httpx.HTTPError as error:
-            raise _translated(self.name, error, request) from error
+            raise _translated(self.name, error, asking, marks) from error
         try:
-            yield Answer(self.name, response, most=most)
+            yield Answer(self.name, reply, most=most)
         finally:
-            await cast("httpx.AsyncByteStream", response.stream).aclose()
+            await reply.aclose()
 
     async def _accepted(self, answer: Answer, private: Sequence[str] = ()) -> None:
         if not 200 <= answer.status < 300:
@@ -204,10 +222,10 @@ class Upstream:
                 self.name, answer.status, answer.headers, body, (*self._secrets, *private)
             )
 
-    def _url(self, path: str) -> httpx.URL:
+    def _url(self, path: str) -> URL:
         """The few paths that a provider uses are parsed once."""
         if path not in self._urls:
-            self._urls[path] = self._base.join(path)
+            self._urls[path] = URL(str(self._base.join(path)), encoded=True)
         return self._urls[path]
 
 
@@ -225,9 +243,12 @@ async def opened(settings: Connection, name: str) -> AsyncIterator[Upstream]:
 
 
 def _translated(
-    name: str, error: httpx.HTTPError, request: httpx.Request | None = None
+    name: str,
+    error: httpx.HTTPError,
+    asking: Asking | None = None,
+    marks: Mapping[str, Any] = MappingProxyType({}),
 ) -> ProviderError:
-    """httpx's errors in the contract's words. With `request`, no answer to it has begun.
+    """httpx's errors in the contract's words. With `asking`, no answer to it has begun.
 
     A GET is never `Disconnected`: the client has asked again by itself.
     """
@@ -237,9 +258,9 @@ def _translated(
         return TimedOut(f"{name} was silent")
     if not isinstance(error, httpx.ReadError | httpx.WriteError | ServerHungUp):
         return Broken(f"{name} answered with something that is not HTTP")
-    if request is None:
+    if asking is None:
         return Broken(f"{name} broke off")
-    if request.method == "POST" and request.extensions.get("reused"):
+    if asking.method == "POST" and marks.get("reused"):
         return Disconnected(f"{name} had closed a kept connection")
     return Unreachable(f"{name} hung up without an answer")
 

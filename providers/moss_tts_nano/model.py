@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -79,13 +79,18 @@ def engine(layout: Layout, parts: Chosen, settings: Settings, staff: Staff) -> E
     """
     mode = parts.sampling_mode(settings.sample_mode)
     places = capacity(layout, settings)
-    return Engine(
-        layout.shape,
-        [
+    with ThreadPoolExecutor(2) as loading:  # the language model is loaded here meanwhile
+        sampler = loading.submit(parts.sampler, settings.sample_mode)
+        decoders = loading.submit(lambda: [parts.decoder() for _ in range(staff.codecs)])
+        desks = [
             Desk(layout, parts, settings.sample_mode, seats=staff.rows, capacity=places)
             for _ in range(staff.workers)
-        ],
-        [parts.decoder() for _ in range(staff.codecs)],
+        ]
+        sampler.result()
+    return Engine(
+        layout.shape,
+        desks,
+        decoders.result(),
         mode=mode,
         waiting=settings.waiting,
         prefix_bytes=settings.voices_mb * _MB,

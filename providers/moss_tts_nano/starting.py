@@ -163,17 +163,16 @@ class Start:
 
     def _loaded(self, layout: Layout, parts: Chosen) -> Model:
         settings = self._settings
-        verbalizer = Verbalizer() if settings.spell_out and installed() else None
-        preparation = Preparation(Tokenizer(layout.tokenizer), settings.cleanup, verbalizer)
+        preparation = self._threads.submit(self._preparation, layout)
         clip, rate = settings.welcome_clip, layout.shape.sample_rate
         voices = BuiltinVoices(
             layout.manifest.builtin_voices,
             welcome=welcome_voice(clip, parts.encoder(), rate) if clip else None,
             real_people=settings.real_people,
         )
-        scripts = model.scripts(layout, preparation, parts, settings)
         workers = staff(model.cores(settings), settings.precision, settings.rows)
         engine = self._engine = model.engine(layout, parts, settings, workers)
+        scripts = model.scripts(layout, preparation.result(), parts, settings)
         warm(engine, scripts, voices, model.MODEL)
         return Model(
             format=model.format_of(layout.shape),
@@ -186,6 +185,10 @@ class Start:
             engine=engine,
             mailbox=self._mailbox,
         )
+
+    def _preparation(self, layout: Layout) -> Preparation:
+        verbalizer = Verbalizer() if self._settings.spell_out and installed() else None
+        return Preparation(Tokenizer(layout.tokenizer), self._settings.cleanup, verbalizer)
 
 
 def _share(stage: AssetsStage, done: int, total: int) -> str:

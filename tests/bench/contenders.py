@@ -20,10 +20,11 @@ providers:
   mock: {{kind: openai, base_url: "{upstream}/v1", slots: 64, models: {{tts-1: {{}}}}}}
   slow: {{kind: openai, base_url: "{upstream}/slow/v1", slots: 64, models: {{tts-1: {{}}}}}}
 models:
-  tts-1: {{routes: [{{provider: mock}}]}}
-  slow: {{routes: [{{provider: slow, model: tts-1}}]}}
+  tts-1: {{share: false, routes: [{{provider: mock}}]}}
+  slow: {{share: false, routes: [{{provider: slow, model: tts-1}}]}}
 """
-"""Nothing is turned off: guard, plan, places, slots, time limits, record, journal, headers."""
+"""Nothing is turned off: guard, plan, places, slots, time limits, record, journal, headers; save
+that all ask for the same, and each is to be spoken for itself."""
 
 
 class Contender(msgspec.Struct, frozen=True):

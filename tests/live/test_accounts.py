@@ -236,6 +236,7 @@ async def test_a_provider_at_its_limit_is_not_asked_and_the_next_is(tmp_path: Pa
     own = config(("first", "second"))
     limits = {"requests_per_minute": 1}
     own["providers"] = {name: {"kind": name, "limits": limits} for name in ("first", "second")}
+    own["timeouts"] = {"deadline_s": 5}  # it is no use to wait for the minute to pass
     first, second = Scripted(), Scripted()
     async with serving_inside(own, tmp_path, first=first, second=second) as inside:
         assert (await ask(inside)).headers["x-tts-provider"] == "first"

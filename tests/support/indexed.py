@@ -85,14 +85,15 @@ class World:
         await self.second.heal()
 
 
-def provider(scene: Scene, **more: Any) -> dict[str, Any]:
-    """The entry of an upstream in the router's config."""
+def provider(scene: Scene, name: str, **more: Any) -> dict[str, Any]:
+    """The entry of an upstream in the router's config; its model is named like itself, so that no
+    two have the same voice."""
     model = {"formats": ["pcm"], "sample_rate": RATE, "max_chars": None}
     return {
         "kind": "openai",
         "base_url": f"{scene.proxy.url}/v1",
         "connect_s": 1,
-        "models": {"tts-1": model},
+        "models": {f"{name}-1": model},
         **more,
     }
 
@@ -123,8 +124,8 @@ async def world(
     async with AsyncExitStack() as stack:
         first, second = [await stack.enter_async_context(scene()) for _ in range(2)]
         providers = {
-            FIRST: provider(first, **own.get(FIRST, {})),
-            SECOND: provider(second, **own.get(SECOND, {})),
+            FIRST: provider(first, FIRST, **own.get(FIRST, {})),
+            SECOND: provider(second, SECOND, **own.get(SECOND, {})),
         }
         whole = {"integrity": UNJUDGED, "outlook": NO_REST, "providers": providers, **config}
         process = ExitStack()

@@ -33,20 +33,27 @@ class Built(msgspec.Struct, frozen=True):
     refused: dict[Part, str]
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """The list beside the graphs; it is written last."""
+
+    refused: dict[Part, str]
+    sizes: dict[str, int]
+    """Of all other files."""
+
+
 def find(layout: Layout, cache: Path, precision: Precision) -> Built | None:
     """What was built before, if it was of these very files and by this builder."""
     folder = cache / _key(layout, precision)
-    try:
-        told = (folder / _TOLD).read_bytes()
-        refused = msgspec.json.decode(told, type=dict[Part, str])
-    except (OSError, msgspec.DecodeError):
+    told = _told(folder)
+    if told is None:
         return None
     os.utime(folder)  # the folder that was not used for longest goes first
-    return Built(folder, precision, refused)
+    return Built(folder, precision, told.refused)
 
 
 def make(layout: Layout, cache: Path, precision: Precision) -> Built:
-    """Build anew; the folder appears when it is whole, or not at all. Blocking, for seconds.
+    """Build anew; the folder appears when it is whole, or not at all. If another process was
+    quicker, its folder stays. Blocking, for seconds.
 
     Raises: OSError
     """
@@ -55,7 +62,9 @@ def make(layout: Layout, cache: Path, precision: Precision) -> Built:
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=cache))
     try:
         refused = build(layout, draft, precision)
-        (draft / _TOLD).write_bytes(msgspec.json.encode(refused))
+        told = _Told(refused, {path.name: path.stat().st_size for path in draft.iterdir()})
+        (draft / _TOLD).write_bytes(msgspec.json.encode(told))
+        draft.chmod(0o755)  # another user may run what this one has built
         _put(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -63,13 +72,24 @@ def make(layout: Layout, cache: Path, precision: Precision) -> Built:
     return Built(folder, precision, refused)
 
 
+def _told(folder: Path) -> _Told | None:
+    """`None` if the folder is missing or not whole."""
+    try:
+        told = msgspec.json.decode((folder / _TOLD).read_bytes(), type=_Told)
+        sizes = {name: (folder / name).stat().st_size for name in told.sizes}
+    except (OSError, msgspec.DecodeError):
+        return None
+    return told if sizes == told.sizes else None
+
+
 def _put(draft: Path, folder: Path) -> None:
-    """Another process may have built the same in the meantime: the newer one stays."""
-    if folder.exists():
-        old = draft.with_name(f"{draft.name}.old")
-        folder.rename(old)
-        shutil.rmtree(old, ignore_errors=True)
-    draft.rename(folder)
+    if _told(folder) is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        draft.rename(folder)
+    except OSError:
+        if _told(folder) is None:
+            raise
 
 
 def _clear(cache: Path, newest: Path) -> None:

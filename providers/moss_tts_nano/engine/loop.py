@@ -23,6 +23,10 @@ from providers.moss_tts_nano.parts import (
 )
 from providers.moss_tts_nano.sampling import Sampling
 
+_JOIN_AT_ONCE = 2
+"""Prompts that are read between two frames. One more means a sooner first sound where many come at
+once, and a longer wait for those who have had theirs."""
+
 
 class WorkerParts(Protocol):
     """What one worker has for itself."""
@@ -63,26 +67,27 @@ class Worker:
         """The thread: until the book is closed."""
         while not self._book.is_closing:
             joining, chosen = self._next()
-            if joining is not None and self._try([joining], self._join):
-                chosen.append(joining)
+            chosen += [take for take in joining if self._try([take], self._join)]
+            chosen.sort(key=lambda take: hash(take.utterance.script.sampling))
             for _, alike in groupby(chosen, key=lambda take: take.utterance.script.sampling):
                 self._try(list(alike), self._frame)
         self._sweep()
 
-    def _next(self) -> tuple[Take | None, list[Take]]:
+    def _next(self) -> tuple[list[Take], list[Take]]:
         """What is to be done before the next frame; waits until there is something."""
         with self._book.lock:
             while True:
                 self._sweep()
-                joining = self._next_take()
-                chosen = self._book.choose(take for take in self.takes if take is not joining)
-                if joining is not None or chosen or self._book.is_closing:
-                    chosen.sort(key=lambda take: hash(take.utterance.script.sampling))
+                running = list(self.takes)
+                found = [self._next_take() for _ in range(_JOIN_AT_ONCE)]
+                joining = [take for take in found if take is not None]
+                chosen = self._book.choose(running)
+                if joining or chosen or self._book.is_closing:
                     return joining, chosen
                 self._book.work.wait()
 
     def _next_take(self) -> Take | None:
-        """One at most: those that run already wait for one prompt, and not for all."""
+        """Those that run already wait for a prompt or two, and not for all."""
         rows = len(self.takes)
         if rows >= self._parts.language_model.seats:
             return None

@@ -52,11 +52,12 @@ def test_nothing_half_built_stays(
     assert store.find(layout, tmp_path / "cache", "exact") is None
 
 
-def test_a_folder_whose_list_is_damaged_is_not_used_but_built_anew(
-    layout: Layout, tmp_path: Path
+@pytest.mark.parametrize("file", ["built.json", "language_model.data", "decoder.onnx"])
+def test_a_folder_that_is_damaged_is_not_used_but_built_anew(
+    layout: Layout, tmp_path: Path, file: str
 ) -> None:
     built = store.make(layout, tmp_path / "cache", "exact")
-    (built.folder / "built.json").write_bytes(b"{")
+    (built.folder / file).write_bytes(b"{")
     assert store.find(layout, tmp_path / "cache", "exact") is None
     assert store.make(layout, tmp_path / "cache", "exact") == built
 

@@ -1,0 +1,330 @@
+"""What may go wrong between the router and its providers, and what the caller is to get of it.
+
+Each scenario is one request over real sockets: the router process, its `openai` provider, the fault
+proxy, an upstream that speaks numbered words. `tests.live.test_faults` plays them one by one;
+`python -m tests.soak faults` prints them as a table.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import wave
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from router.testing.misbehaving import (
+    Behaviour,
+    answers,
+    babbles,
+    hangs_up,
+    refuses,
+    says_nothing,
+    speaks,
+)
+from tests.dispatch.indices import heard_words, words
+from tests.support.faults import Fault, cuts, drips, latency, miscounts, resets, stalls
+from tests.support.indexed import FIRST, SECOND, Scene, World, route, speaks_words
+from tests.support.scripts import SPEECH
+from tests.support.sse import told_audio
+from tests.support.wire import Answer, exchange
+
+FIRST_AUDIO_S = 0.5
+STALL_S = 0.4
+DEADLINE_S = 2.0
+SLACK_S = 2.0
+"""For a busy machine."""
+WORDS = 60
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "streamed": {"response_format": "pcm"},
+    "events": {"response_format": "pcm", "stream_format": "sse"},
+    "held": {"response_format": "wav"},
+}
+IN_PIECES: Mapping[str, Any] = {"pieces": "always", "piece_chars": 60, "voice_change": "any"}
+MODELS = {
+    "it": route(FIRST, SECOND),
+    "alone": route(FIRST),
+    "pieces": route(FIRST, SECOND, **IN_PIECES),
+    "same-voice": route(FIRST, SECOND, **{**IN_PIECES, "voice_change": "same-voice"}),
+    "unheld": route(FIRST, SECOND, **IN_PIECES, hold="none"),
+}
+CONFIG: Mapping[str, Any] = {
+    "models": MODELS,
+    "timeouts": {
+        "first_audio_s": FIRST_AUDIO_S,
+        "stall_s": STALL_S,
+        "deadline_s": DEADLINE_S,
+        "retry_pause_s": 0.02,
+    },
+}
+
+Plight = Fault | Behaviour | Literal["refuses"]
+Heard = Literal["all", "beginning", "nothing"]
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """A plight of the first provider, maybe of the second, and what is to come of it."""
+
+    name: str
+    first: Plight
+    second: Plight | None = None
+    from_answer: int = 1
+    """The first provider's first answer that the plight is of; those before it are well."""
+    model: str = "it"
+    way: Literal["streamed", "events", "held"] = "streamed"
+    within: str | None = None
+    """The caller's `X-Request-Timeout`."""
+    status: int = 200
+    whole: bool = True
+    heard: Heard = "all"
+    by: str | None = None
+    """Who is named as the speaker."""
+    fallback: str = "none"
+    saw: tuple[int, int] | None = None
+    """Requests that each provider saw; `None`: as many as there are pieces."""
+    least_s: float = 0.0
+    most_s: float = 0.0
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What came of a scenario."""
+
+    answer: Answer
+    heard: list[int]
+    took_s: float
+    first: int
+    second: int
+
+    @property
+    def got(self) -> str:
+        """In words, what the caller got."""
+        if self.answer.status != 200:
+            wait = self.answer.headers.get("retry-after")
+            code = self.answer.error["code"]
+            return f"{self.answer.status} {code}" + (f", Retry-After {wait}" if wait else "")
+        end = "whole" if self.answer.whole else "broken off, no end mark"
+        return f"200 {end}, {len(self.heard)} of {WORDS} words, each once, in order"
+
+    @property
+    def saw(self) -> str:
+        """In words, what the providers saw."""
+        return f"first {self.first}, second {self.second}"
+
+
+_LATE = {"by": SECOND, "fallback": "first=timed_out", "saw": (1, 1), "least_s": FIRST_AUDIO_S}
+_BROKEN: Mapping[str, Any] = {"by": SECOND, "fallback": "first=broken", "saw": (1, 1)}
+_GONE: Mapping[str, Any] = {"by": SECOND, "fallback": "first=unreachable", "saw": (1, 1)}
+_MUTE: Mapping[str, Any] = {"by": SECOND, "fallback": "first=not_speech", "saw": (1, 1)}
+_CUT: Mapping[str, Any] = {"by": FIRST, "whole": False, "heard": "beginning", "saw": (1, 0)}
+_PIECES: Mapping[str, Any] = {"model": "pieces", "by": FIRST, "from_answer": 3}
+_ENDS: Mapping[str, Any] = {"by": FIRST, "whole": False, "heard": "beginning", "from_answer": 3}
+_DEAD: Mapping[str, Any] = {"heard": "nothing"}
+_IN_MID = 5_000
+
+BEFORE = (
+    Scenario(name="all is well", first=Fault(), by=FIRST, saw=(1, 0)),
+    Scenario(name="slow, and in time", first=latency(0.2), by=FIRST, saw=(1, 0), least_s=0.2),
+    Scenario(name="slow, and too late", first=latency(5), **_LATE),
+    Scenario(name="a slow drip", first=drips(2_400, 0.02), by=FIRST, saw=(1, 0), least_s=0.2),
+    Scenario(name="connections refused", first="refuses", **{**_GONE, "saw": (0, 1)}),
+    Scenario(name="closed instead of an answer", first=cuts(-1), **_GONE),
+    Scenario(name="reset instead of an answer", first=resets(-1), **_GONE),
+    Scenario(name="never an answer", first=stalls(-1), **_LATE),
+    Scenario(name="closed behind the head", first=cuts(0), **_BROKEN),
+    Scenario(name="reset behind the head", first=resets(0), **_BROKEN),
+    Scenario(name="silent behind the head", first=stalls(0), **_LATE),
+    Scenario(name="takes the request and hangs up", first=hangs_up(), **_GONE),
+    Scenario(name="takes the request, no more", first=says_nothing(), **_LATE),
+    Scenario(name="not HTTP", first=babbles(), **_BROKEN),
+    Scenario(name="500", first=refuses(500), **_BROKEN),
+    Scenario(
+        name="401", first=refuses(401), by=SECOND, fallback="first=bad_key", saw=(1, 1)
+    ),
+    Scenario(
+        name="402", first=refuses(402), by=SECOND, fallback="first=no_credit", saw=(1, 1)
+    ),
+    Scenario(name="400", first=refuses(400), by=SECOND, fallback="first=refused", saw=(1, 1)),
+    Scenario(name="JSON instead of audio", first=answers({"audio": "soon"}), **_MUTE),
+    Scenario(name="200 without audio", first=speaks(b"", media_type="audio/pcm"), **_MUTE),
+    Scenario(
+        name="429 that asks for a rest",
+        first=refuses(429, headers={"retry-after": "1"}),
+        by=SECOND,
+        fallback="first=busy",
+        saw=(1, 1),
+    ),
+)
+AFTER = (
+    Scenario(name="closed in mid-speech", first=cuts(_IN_MID), **_CUT),
+    Scenario(name="reset in mid-speech", first=resets(_IN_MID), **_CUT),
+    Scenario(name="silent in mid-speech", first=stalls(_IN_MID), **_CUT, least_s=STALL_S),
+    Scenario(name="closed in mid-speech, held whole", first=cuts(_IN_MID), way="held", **_BROKEN),
+    Scenario(name="reset in mid-speech, held whole", first=resets(_IN_MID), way="held", **_BROKEN),
+    Scenario(
+        name="silent in mid-speech, held whole",
+        first=stalls(_IN_MID),
+        way="held",
+        **{**_LATE, "least_s": STALL_S},
+    ),
+    Scenario(name="closed in mid-speech, as events", first=cuts(_IN_MID), way="events", **_CUT),
+)
+NOBODY = (
+    Scenario(
+        name="both refuse connections",
+        first="refuses",
+        second="refuses",
+        status=502,
+        **_DEAD,
+        fallback="first=unreachable, second=unreachable",
+        saw=(0, 0),
+    ),
+    Scenario(
+        name="both hang: one deadline spans all attempts",
+        first=stalls(-1),
+        second=stalls(-1),
+        status=504,
+        **_DEAD,
+        fallback="first=timed_out, second=timed_out",
+        least_s=2 * FIRST_AUDIO_S,
+        most_s=DEADLINE_S,
+    ),
+    Scenario(
+        name="both hang, X-Request-Timeout 0.7",
+        first=stalls(-1),
+        second=stalls(-1),
+        within="0.7",
+        status=504,
+        **_DEAD,
+        fallback="first=timed_out, second=timed_out",
+        saw=(1, 1),
+        least_s=0.7,
+        most_s=0.7,
+    ),
+    Scenario(
+        name="both answer 500",
+        first=refuses(500),
+        second=refuses(500),
+        status=502,
+        **_DEAD,
+        fallback="first=broken, second=broken",
+        saw=(1, 1),
+    ),
+    Scenario(
+        name="both refuse the request",
+        first=refuses(400),
+        second=refuses(422),
+        status=400,
+        **_DEAD,
+        fallback="first=refused, second=refused",
+        saw=(1, 1),
+    ),
+)
+PIECES = (
+    Scenario(name="pieces: all is well", first=Fault(), **_PIECES),
+    Scenario(name="pieces: closed in the third", first=cuts(1_000), **_PIECES),
+    Scenario(name="pieces: reset in the third", first=resets(1_000), **_PIECES),
+    Scenario(name="pieces: silent in the third", first=stalls(1_000), **_PIECES, least_s=STALL_S),
+    Scenario(name="pieces: never answers the third", first=stalls(-1), **_PIECES),
+    Scenario(name="pieces: 500 to the third", first=refuses(500), **_PIECES),
+    Scenario(name="pieces: closed in the third, as events", first=cuts(999), way="events", **_PIECES),
+    Scenario(name="pieces: closed in the third, held whole", first=cuts(9), way="held", **_PIECES),
+    Scenario(
+        name="pieces, same voice only: dead from the third on",
+        first=cuts(1_000),
+        model="same-voice",
+        **_ENDS,
+        saw=None,
+    ),
+    Scenario(
+        name="pieces, same voice only: dead from the third on, as events",
+        first=cuts(1_000),
+        model="same-voice",
+        way="events",
+        **_ENDS,
+    ),
+    Scenario(
+        name="pieces, not held: closed in the third", first=cuts(1_000), model="unheld", **_ENDS
+    ),
+)
+ALL = (*BEFORE, *AFTER, *NOBODY, *PIECES)
+
+
+async def play(scenario: Scenario, world: World) -> Row:
+    """One request in this plight, and what came of it."""
+    await world.heal()
+    await _suffer(world.first, scenario.first, scenario.from_answer)
+    if scenario.second is not None:
+        await _suffer(world.second, scenario.second, 1)
+    body = {"model": scenario.model, "input": words(WORDS), "voice": "alloy", **WAYS[scenario.way]}
+    began = time.monotonic()
+    headers = {"x-request-timeout": scenario.within} if scenario.within else {}
+    answer = await exchange(world.url, SPEECH, body, headers=headers)
+    took_s = time.monotonic() - began
+    heard = heard_words(_whole_words(_sound(answer, scenario.way))) if answer.status == 200 else []
+    return Row(answer, heard, took_s, world.first.asked, world.second.asked)
+
+
+def check(scenario: Scenario, row: Row) -> None:
+    """What the caller got, and what the providers saw, is what it is to be."""
+    answer = row.answer
+    assert answer.status == scenario.status, row.got
+    assert answer.headers.get("x-tts-fallback") == scenario.fallback
+    assert answer.headers.get("x-tts-provider") == scenario.by
+    ended_well = answer.whole and b"speech.audio.error" not in answer.body
+    assert ended_well == scenario.whole, row.got
+    assert row.heard == list(range(len(row.heard))), "a word is missing, or heard twice"
+    if scenario.heard == "beginning":
+        assert 0 < len(row.heard) < WORDS
+    else:
+        assert len(row.heard) == (WORDS if scenario.heard == "all" else 0)
+    if scenario.saw is not None:
+        assert (row.first, row.second) == scenario.saw
+    assert row.took_s >= scenario.least_s
+    assert row.took_s < max(scenario.most_s, scenario.least_s, STALL_S) + SLACK_S
+
+
+async def _suffer(scene: Scene, plight: Plight, from_answer: int) -> None:
+    if plight == "refuses":
+        await scene.proxy.refuse()
+    elif isinstance(plight, Fault):
+        ill, before = plight, scene.proxy.answers
+        scene.proxy.chooses = lambda at: ill if at - before >= from_answer else Fault()
+    else:
+        well, behaviour = speaks_words(), plight
+
+        async def behave(exchange: Any) -> None:
+            is_well = len(scene.upstream.requests) < from_answer
+            await (well if is_well else behaviour)(exchange)
+
+        scene.behaves = behave
+
+
+def _sound(answer: Answer, way: str) -> bytes:
+    """The samples of an answer."""
+    if way == "events":
+        return told_audio(answer.body)
+    if way == "held":
+        with wave.open(io.BytesIO(answer.body)) as file:
+            return file.readframes(file.getnframes())
+    return answer.body
+
+
+def _whole_words(sound: bytes) -> bytes:
+    """Without the word in which it was cut: a beginning of whole words, and pauses."""
+    try:
+        heard_words(sound)
+    except (AssertionError, ValueError):
+        return sound[: _last_mark(sound)]
+    return sound
+
+
+def _last_mark(sound: bytes) -> int:
+    mark = (30_000).to_bytes(2, "little")
+    at = len(sound) // 2 * 2 - 2
+    while sound[at : at + 2] != mark:
+        at -= 2
+    while at >= 0 and sound[at : at + 2] == mark:
+        at -= 2
+    return at + 2
