@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 from litestar import Litestar, Request, Response, Router
 from litestar.config.cors import CORSConfig
@@ -15,6 +17,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from router import registry
 from router.accounts.entrance import gate_of
@@ -24,19 +27,23 @@ from router.api import schema, standing
 from router.api.accounts import AccountController
 from router.api.admin import AdminController
 from router.api.catalogue import CatalogueController
-from router.api.door import Door, request_id
+from router.api.door import Door, door_of, request_id
 from router.api.errors import BodyTooLarge, NoSuchPath, WrongMethod, refusal
 from router.api.operations import OperationsController
 from router.api.response import Headers
 from router.api.samples import Samples, SamplesController
 from router.api.speech import SpeechController
 from router.audio.clip import ClipDecoder
-from router.contract.caller import Gate, OpenGate
+from router.contract.caller import OpenGate
 from router.contract.errors import InvalidRequest, SpeechError
 from router.contract.provider import Secret
+from router.dispatch.ensemble import Ensemble
+from router.dispatch.house import House
 from router.dispatch.observers import Observers
-from router.dispatch.roster import Roster
+from router.dispatch.probes import Probes
+from router.dispatch.reloading import Reloads
 from router.dispatch.speaker import Speaker
+from router.dispatch.succession import Succession
 from router.registry import Kinds
 from router.routing import latin
 from router.settings.secret import secret_of
@@ -51,38 +58,87 @@ EXPOSED = (
     *("X-Request-ID", "Retry-After", "X-Audio-Sample-Rate", "X-Audio-Channels"),
     *("X-TTS-Provider", "X-TTS-Model", "X-TTS-Voice", "X-TTS-Fallback"),
     *("X-TTS-Characters", "X-TTS-Ignored", "X-TTS-Warning"),
+    *("X-TTS-Cache", "Idempotent-Replayed"),
     *("X-Cost", "X-Remaining-Balance", *standing.OF_LEAPER),
     *standing.OF_OPENAI,
 )
 
 
+class _Running(msgspec.Struct, frozen=True):
+    """What one config has opened. A request that began with it ends with it."""
+
+    settings: Settings
+    speaker: Speaker
+    door: Door
+    samples: Samples
+    keyed: KeyedGate | None
+    guarded: guards.Guard
+
+
+class _Entrance:
+    """The application: what is current when a request comes is its own to the end."""
+
+    def __init__(self, app: ASGIApp, house: House) -> None:
+        self.app = app
+        self.house = house
+        self.running = Succession[_Running]()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self.house.request(), self.running.holding() as one:
+            scope["state"] |= {"door": one.door, "samples": one.samples, "keyed": one.keyed}
+            await one.guarded(scope, receive, send)
+
+    async def adopt(self, ensemble: Ensemble, settings: Settings) -> _Running:
+        """Open what this config says, and make it current. Raises what opening raises."""
+        before = self.running.current
+        limits = before.settings.timeouts if before is not None else settings.timeouts
+        self.house.drain_s = settings.timeouts.drain_s
+        return await self.running.follow(
+            self._opened(ensemble, settings, before), limits.deadline_most_s + limits.total_s
+        )
+
+    @asynccontextmanager
+    async def _opened(
+        self, ensemble: Ensemble, settings: Settings, before: _Running | None
+    ) -> AsyncIterator[_Running]:
+        publish = ensemble.observers.noticed
+        opening = partial(gate_of, settings, publish)
+        async with (
+            ensemble.pool.using(_gate_settings(settings), opening) as gate,
+            ensemble.speaker(settings, gate, before.speaker if before else None) as speaker,
+        ):
+            door = Door(settings, speaker, self.house)
+            yield _Running(
+                settings,
+                speaker,
+                door,
+                Samples(door),
+                gate if isinstance(gate, KeyedGate) else None,
+                guards.Guard(self.app, settings.server, keyed=settings.keyed),
+            )
+
+
 @asynccontextmanager
-async def speaking(
-    settings: Settings, kinds: Kinds, gate: Gate | None = None
-) -> AsyncIterator[Speaker]:
-    """Everything that can speak, open while the block lasts; `say` needs no more than this, and
-    without a `gate` everybody may."""
-    observers = Observers()
+async def _founded(settings: Settings, kinds: Kinds) -> AsyncIterator[Ensemble]:
+    """What is the same for every config."""
     secret = await asyncio.to_thread(_secret, settings)
-    async with (
-        registry.observing(kinds) as others,
-        registry.opened(settings, kinds, observers.noticed) as parts,
-    ):
-        roster = Roster(settings, parts.providers, parts.failed)
-        observers.join(roster)
+    async with registry.observing(kinds) as others, ClipDecoder() as clips:
+        observers = Observers()
         for observer in (Journal(), *others):
             observers.join(observer)
-        async with roster.kept_fresh(), ClipDecoder() as clips:
-            guess = await asyncio.to_thread(latin.load)
-            yield Speaker(
-                settings,
-                roster,
-                gate or OpenGate(),
-                observers,
-                clips=clips,
-                secret=secret,
-                latin=guess,
-            )
+        guess = await asyncio.to_thread(latin.load)
+        yield Ensemble(kinds, observers, clips=clips, secret=secret, latin=guess)
+
+
+@asynccontextmanager
+async def speaking(settings: Settings, kinds: Kinds) -> AsyncIterator[Speaker]:
+    """Everything that can speak, open while the block lasts, and everybody may: `say` needs no
+    more."""
+    async with (
+        _founded(settings, kinds) as ensemble,
+        ensemble.speaker(settings, OpenGate()) as speaker,
+    ):
+        yield speaker
 
 
 def create_app(
@@ -90,17 +146,30 @@ def create_app(
     kinds: Kinds,
     *,
     started: Callable[[Speaker], None] = lambda _: None,
+    house: House | None = None,
+    reloads: Reloads | None = None,
 ) -> Litestar:
-    """The server as an ASGI application; `started` is called once everybody is open."""
+    """The server as an ASGI application; `started` is called once everybody is open. The `house`
+    may be closed and `reloads` be asked for while it runs."""
+    house = house or House()
+    reloads = reloads or Reloads(settings, lambda: settings)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with gate_of(settings) as gate, speaking(settings, kinds, gate) as speaker:
-            app.state.door = Door(settings, speaker)
-            app.state.samples = Samples(app.state.door)
-            app.state.keyed = gate if isinstance(gate, KeyedGate) else None
-            started(speaker)
-            yield
+        async with _founded(settings, kinds) as ensemble:
+
+            async def adopt(new: Settings) -> _Running:
+                one = await entrance.adopt(ensemble, new)
+                app.state.door, app.state.keyed = one.door, one.keyed
+                return one
+
+            async with aclosing(entrance.running):
+                first = await adopt(settings)
+                probes = Probes(entrance.running.holding)
+                publish = ensemble.observers.noticed
+                async with reloads.served(settings, adopt, house, publish), probes.kept_up():
+                    started(first.speaker)
+                    yield
 
     app = Litestar(
         route_handlers=[
@@ -114,7 +183,7 @@ def create_app(
             AdminController,
         ],
         dependencies={
-            "door": Provide(_door, sync_to_thread=False),
+            "door": Provide(door_of, sync_to_thread=False),
             "samples": Provide(_samples, sync_to_thread=False),
             "gate": Provide(_keyed, sync_to_thread=False),
         },
@@ -128,8 +197,16 @@ def create_app(
         logging_config=None,
         openapi_config=schema.config(),
     )
-    app.asgi_handler = guards.Guard(app.asgi_handler, settings.server, keyed=settings.keyed)
+    entrance = _Entrance(app.asgi_handler, house)
+    app.asgi_handler = entrance
     return app
+
+
+def _gate_settings(settings: Settings) -> object:
+    """All that a gate is made of: while nothing of it changes, its counters go on."""
+    providers = {name: one.entry.limits for name, one in settings.providers.items()}
+    models = {name: one.limits for name, one in settings.models.items()}
+    return settings.accounts, providers, models
 
 
 def _secret(settings: Settings) -> Secret:
@@ -141,25 +218,19 @@ def _secret(settings: Settings) -> Secret:
         return Secret(secrets.token_hex(32))
 
 
-def _door(state: State) -> Door:
-    door: Door = state.door
-    return door
-
-
-def _samples(state: State) -> Samples:
-    samples: Samples = state.samples
+def _samples(request: AnyRequest) -> Samples:
+    samples: Samples = request.scope["state"]["samples"]
     return samples
 
 
 async def _visit(request: AnyRequest) -> None:
     """What needs no key may still be asked too often."""
-    door: Door = request.app.state.door
-    await door.visit(request)
+    await door_of(request).visit(request)
 
 
-def _keyed(state: State) -> KeyedGate:
+def _keyed(request: AnyRequest) -> KeyedGate:
     """The gate, for what is asked of keys and credit. Raises NoSuchPath where there are none."""
-    gate: KeyedGate | None = state.keyed
+    gate: KeyedGate | None = request.scope["state"]["keyed"]
     if gate is None:
         raise NoSuchPath("There are no keys here: the config has no table `accounts`.")
     return gate

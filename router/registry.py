@@ -6,8 +6,9 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import ModuleType, TracebackType
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import pluggy
@@ -28,6 +29,7 @@ OPEN_WITHIN_S = 30.0
 CLOSE_WITHIN_S = 10.0
 
 _AnyKind = TypeVar("_AnyKind", Kind, ObserverKind)
+_Part = TypeVar("_Part")
 
 
 class BadPlugin(Exception):
@@ -92,23 +94,88 @@ class Parts(msgspec.Struct, frozen=True):
     failed: Mapping[str, str]
 
 
+class Pool:
+    """What is open, each for as long as somebody uses it: who wants the same gets the same."""
+
+    def __init__(self) -> None:
+        self._lives: list[_Life[Any]] = []
+
+    @asynccontextmanager
+    async def using(
+        self, key: object, make: Callable[[], AbstractAsyncContextManager[_Part]]
+    ) -> AsyncIterator[_Part]:
+        """What is open under an equal key, else what `make` opens; the last to leave closes it."""
+        life: _Life[_Part] | None = next((one for one in self._lives if one.key == key), None)
+        if life is None:
+            life = _Life(key, make())
+            self._lives.append(life)
+        life.users += 1
+        try:
+            yield await life.opened()
+        finally:
+            life.users -= 1
+            if not life.users:
+                self._lives.remove(life)
+                await life.close()
+
+
+class _Life(Generic[_Part]):
+    """Something open in a task of its own: who closes it need not be who opened it."""
+
+    def __init__(self, key: object, context: AbstractAsyncContextManager[_Part]) -> None:
+        self.key = key
+        self.users = 0
+        self._part: asyncio.Future[_Part] = asyncio.get_running_loop().create_future()
+        self._is_over = asyncio.Event()
+        self._task = asyncio.create_task(self._run(context), name="part")
+
+    async def opened(self) -> _Part:
+        """It, once it is open. Raises what opening it raised."""
+        return await asyncio.shield(self._part)
+
+    async def close(self) -> None:
+        """Raises what closing it raised."""
+        if not self._part.done():
+            self._task.cancel()
+        self._is_over.set()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled() and (error := self._task.exception()) is not None:
+            raise error
+
+    async def _run(self, context: AbstractAsyncContextManager[_Part]) -> None:
+        try:
+            part = await context.__aenter__()
+        except asyncio.CancelledError:
+            self._part.cancel()
+            raise
+        except Exception as error:  # whoever waits for it is told
+            self._part.set_exception(error)
+            self._part.exception()  # it may be that nobody does any more
+            return
+        try:
+            self._part.set_result(part)
+            await self._is_over.wait()
+        finally:
+            await context.__aexit__(None, None, None)
+
+
 @asynccontextmanager
 async def opened(
-    settings: Settings, kinds: Kinds, publish: Callable[[Event], None]
+    settings: Settings, kinds: Kinds, publish: Callable[[Event], None], pool: Pool
 ) -> AsyncIterator[Parts]:
-    """Open every provider that is on. One that fails is off, with its reason; the others serve."""
+    """Open every provider that is on, or use it where it is open in the pool with the same
+    settings. One that fails is off, with its reason; the others serve."""
     async with AsyncExitStack() as stack:
         providers: dict[str, Provider] = {}
         failed: dict[str, str] = {}
         for provider in settings.providers.values():
             if provider.off is not None:
                 continue
-            kind = kinds.providers[provider.entry.kind]
-            host = _host(settings, provider, publish)
+            opening = partial(_opening, settings, kinds, provider, publish)
+            key = (provider.name, provider.entry.kind, provider.settings)
             try:
                 async with asyncio.timeout(OPEN_WITHIN_S):
-                    opening = _Closing(kind.open(provider.settings, host), provider.name)
-                    part = await stack.enter_async_context(opening)
+                    part = await stack.enter_async_context(pool.using(key, opening))
             except ProviderError as error:
                 failed[provider.name] = f"it could not start: {error.message}"
             except Exception as error:
@@ -117,6 +184,14 @@ async def opened(
             else:
                 providers[provider.name] = part
         yield Parts(providers, failed)
+
+
+def _opening(
+    settings: Settings, kinds: Kinds, provider: ProviderSettings, publish: Callable[[Event], None]
+) -> AbstractAsyncContextManager[Provider]:
+    kind = kinds.providers[provider.entry.kind]
+    host = host_of(settings, provider.name, publish)
+    return _Closing(kind.open(provider.settings, host), provider.name)
 
 
 class _Closing:
@@ -158,10 +233,11 @@ async def observing(kinds: Kinds) -> AsyncIterator[list[Observer]]:
         yield observers
 
 
-def _host(settings: Settings, provider: ProviderSettings, publish: Callable[[Event], None]) -> Host:
+def host_of(settings: Settings, name: str, publish: Callable[[Event], None]) -> Host:
+    """What the router gives to the instance of this name."""
     return Host(
-        name=provider.name,
-        data_dir=settings.data_dir / "providers" / provider.name,
-        cache_dir=settings.cache_dir / "providers" / provider.name,
+        name=name,
+        data_dir=settings.data_dir / "providers" / name,
+        cache_dir=settings.cache_dir / "providers" / name,
         publish=publish,
     )

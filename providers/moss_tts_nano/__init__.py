@@ -29,7 +29,7 @@ KIND = Kind(
     settings=Settings,
     open=_open,
     assets=_assets,
-    summary="MOSS-TTS-Nano on this machine: 20 languages, voice cloning, free, on any processor",
+    summary="MOSS-TTS-Nano on this machine: 19 languages, voice cloning, free, on any processor",
     requires={
         "onnxruntime": "pip install 'tts-router[moss]'",
         "sentencepiece": "pip install 'tts-router[moss]'",

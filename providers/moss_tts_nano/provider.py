@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,11 +13,12 @@ from providers.moss_tts_nano.model import MODEL, Model
 from providers.moss_tts_nano.settings import Settings
 from providers.moss_tts_nano.speech import hearing
 from providers.moss_tts_nano.starting import Start
+from providers.moss_tts_nano.state import state_of
 from providers.moss_tts_nano.voices import Reference
 from router.contract.audio import AudioFormat, AudioStream
 from router.contract.errors import Broken, NotReady, Refused
-from router.contract.provider import Host, Provider
-from router.contract.record import SpeechDoubted
+from router.contract.provider import Host, Provider, State
+from router.contract.record import ChunkRegenerated, SpeechDoubted
 from router.contract.speech import Capabilities, SpeechOrder, Voice
 
 _FINDINGS: Mapping[Fault, str] = {
@@ -37,6 +39,7 @@ class Moss:
         self._host = host
         self._start = start
         self._threads = threads
+        self._regenerated = Counter(dict.fromkeys(_FINDINGS.values(), 0))
 
     def offers(self) -> Mapping[str, Capabilities]:
         model = self._start.model
@@ -47,6 +50,9 @@ class Moss:
 
     async def health(self) -> None:
         self._ready()
+
+    def state(self) -> State:
+        return state_of(self._start, self._regenerated)
 
     @asynccontextmanager
     async def synthesize(
@@ -74,9 +80,12 @@ class Moss:
         return await model.clones.voice(order.clip)
 
     def _doubt(self, finding: Finding, made_again: bool) -> None:  # a callback
-        if not made_again:
-            name = self._host.name
-            self._host.publish(SpeechDoubted(name, MODEL, _FINDINGS[finding.fault], certain=False))
+        name, found = self._host.name, _FINDINGS[finding.fault]
+        if made_again:
+            self._regenerated[found] += 1
+            self._host.publish(ChunkRegenerated(name, found))
+        else:
+            self._host.publish(SpeechDoubted(name, MODEL, found, certain=False))
 
 
 def _check(model: Model, order: SpeechOrder, format: AudioFormat) -> None:

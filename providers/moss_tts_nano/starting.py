@@ -6,7 +6,7 @@ import asyncio
 import functools
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -17,8 +17,10 @@ from providers.moss_tts_nano.engine.engine import Engine
 from providers.moss_tts_nano.engine.mailbox import Mailbox
 from providers.moss_tts_nano.engine.threads import staff
 from providers.moss_tts_nano.layout import BadAssets, Layout, find
+from providers.moss_tts_nano.memory import available_bytes, resident_bytes
 from providers.moss_tts_nano.model import Model
 from providers.moss_tts_nano.preparation import Preparation
+from providers.moss_tts_nano.prove import PARTS
 from providers.moss_tts_nano.pull import Pulled, pull
 from providers.moss_tts_nano.reference import Reference
 from providers.moss_tts_nano.settings import Settings
@@ -52,9 +54,12 @@ class Start:
         self.model: Model | None = None
         self.told = "it is starting."
         """Why it is not ready and how far it is, for people."""
-        self.doubts: tuple[str, ...] = ()
-        """A line for each part that the shipped graph serves because the faster one is not proven,
-        with the reason."""
+        self.share = 0.0
+        """How much of the stage that runs is done, 0 to 1."""
+        self.paths: Mapping[str, str] = {}
+        """For each part of the model why the shipped graph serves; empty: the faster one does."""
+        self.model_bytes = 0
+        """What the process grew by while the model was loaded; 0 where nobody tells."""
         self._settings = settings
         self._host = host
         self._threads = threads
@@ -122,6 +127,7 @@ class Start:
     # ---- in the loop
 
     def _progressed(self, stage: AssetsStage, done_bytes: int, total_bytes: int) -> None:
+        self.share = done_bytes / total_bytes if total_bytes else 0.0
         self.told = f"{_SAID[stage]}{_share(stage, done_bytes, total_bytes)}."
         self._host.publish(AssetsProgress(self._host.name, stage, done_bytes, total_bytes))
         if stage in _SLOW:
@@ -137,7 +143,10 @@ class Start:
         layout = await self._in_thread(find, pulled.directory)
         parts = await self._in_thread(self._parts, layout)
         self.told = "the model is loaded."
-        return await self._in_thread(self._loaded, layout, parts)
+        before = resident_bytes()
+        loaded = await self._in_thread(self._loaded, layout, parts)
+        self.model_bytes = max(0, (resident_bytes() or 0) - (before or 0))
+        return loaded
 
     async def _in_thread(self, act: Callable[..., _Result], *arguments: object) -> _Result:
         loop = asyncio.get_running_loop()
@@ -155,10 +164,11 @@ class Start:
         threads = staff(cores, settings.precision, settings.rows).threads
         shipped = Reference(layout, threads)
         if settings.graphs == "shipped":
+            self.paths = dict.fromkeys(PARTS, "the settings say so")
             return Chosen(shipped)
         cache = self._host.cache_dir / "graphs"
         made = fast.made(layout, cache, settings.precision, threads, self)
-        self.doubts = tuple(made.doubts)
+        self.paths = {one.part: one.why for one in made.verdicts}
         return Chosen(shipped, made.parts, made.proven)
 
     def _loaded(self, layout: Layout, parts: Chosen) -> Model:

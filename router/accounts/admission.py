@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,9 +14,10 @@ from router.accounts.ledger import Ledger, Reservation, Spoken, named, once_of
 from router.accounts.price import Heard, cost_nano, credits_of, dearest_nano, delivered
 from router.accounts.providers import amount_of
 from router.accounts.rates import Demand, Granted, Limit, PerDay, Rates, Refused
-from router.accounts.refusals import limited, standings
+from router.accounts.refusals import standings
 from router.accounts.terms import tariff_of
 from router.contract.caller import Ask, Delivered, Receipt, Standings
+from router.contract.errors import RateLimited
 
 _log = structlog.get_logger(__name__)
 
@@ -36,8 +37,12 @@ class Admission:
         key: Key,
         limits: Sequence[tuple[Limit, str]],
         ask: Ask,
+        *,
+        refuse: Callable[[Refused], RateLimited],
     ) -> None:
-        """`limits` are all that the request has to pass, each with whose it is."""
+        """`limits` are all that the request has to pass, each with whose it is; `refuse` makes the
+        error for one that is reached."""
+        self._refuse = refuse
         self._ledger = ledger
         self._rates = rates
         self._key = key
@@ -103,7 +108,7 @@ class Admission:
         ]
         verdict = await self._rates.take(demands)
         if isinstance(verdict, Refused):
-            raise limited(verdict)
+            raise self._refuse(verdict)
         self._granted = verdict
         self.standings = standings(verdict.standings)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from router.accounts.gate import KeyedGate
 from router.accounts.opening import Accounts, embedded, opened
 from router.accounts.providers import Turns, turns
-from router.accounts.rates import Rates, in_memory, in_redis
+from router.accounts.rates import Rates, StoreState, in_memory, in_redis
 from router.accounts.terms import fixed_keys
 from router.contract.caller import Ask, Gate, OpenGate, Trouble, Turn
+from router.contract.record import Event, LimitsLost
 from router.settings.accounts import Accounts as Wanted
 from router.settings.accounts import Rates as NoRates
 from router.settings.secret import secret_of
@@ -34,9 +35,15 @@ class LimitedGate(OpenGate):
         return self._turns.troubles()
 
 
+def _unheard(event: Event) -> None:
+    """For those to whom nobody listens."""
+
+
 @asynccontextmanager
-async def gate_of(settings: Settings) -> AsyncIterator[Gate]:
-    """The gate while the block lasts.
+async def gate_of(
+    settings: Settings, publish: Callable[[Event], None] = _unheard
+) -> AsyncIterator[Gate]:
+    """The gate while the block lasts; `publish` hears of limits that refuse or cannot be kept.
 
     Raises:
         StoreUnusable: the store of keys and credit cannot be used as it is.
@@ -45,21 +52,26 @@ async def gate_of(settings: Settings) -> AsyncIterator[Gate]:
         yield OpenGate()
         return
     wanted = settings.accounts or Wanted(required=False)
-    async with rates_of(wanted) as rates, turns(rates, settings.providers) as own:
+    async with rates_of(wanted, publish) as rates, turns(rates, settings.providers) as own:
         if not settings.keyed:
             yield LimitedGate(own)
             return
         async with books_of(settings) as accounts:
-            yield KeyedGate(settings, wanted, accounts, rates, own)
+            yield KeyedGate(settings, accounts, rates, own, publish)
 
 
 @asynccontextmanager
-async def rates_of(wanted: Wanted) -> AsyncIterator[Rates]:
+async def rates_of(wanted: Wanted, publish: Callable[[Event], None]) -> AsyncIterator[Rates]:
     """Where rates are counted: here, or with all who share a Redis."""
     if not wanted.redis:
         yield in_memory()
         return
-    async with in_redis(wanted.redis.reveal(), on_loss=wanted.on_loss) as rates:
+
+    def changed(state: StoreState) -> None:
+        publish(LimitsLost(state.is_lost, state.on_loss))
+
+    url = wanted.redis.reveal()
+    async with in_redis(url, on_loss=wanted.on_loss, changed=changed) as rates:
         yield rates
 
 

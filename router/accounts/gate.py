@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import msgspec
@@ -19,8 +20,9 @@ from router.accounts.rates import Demand, Limit, PerMinute, Rates, RatesLost, Re
 from router.accounts.refusals import limited
 from router.accounts.terms import laid_over, limits_of, limits_of_key, tries_of
 from router.contract.caller import FREE, Ask, Caller, Grant, Trouble, Turn
-from router.contract.errors import Forbidden, MissingKey, Unauthenticated
+from router.contract.errors import Forbidden, MissingKey, RateLimited, Unauthenticated
 from router.contract.provider import Secret
+from router.contract.record import Event, LimitRefused
 from router.settings.accounts import Accounts as Wanted
 from router.settings.structs import Settings
 
@@ -40,11 +42,19 @@ class KeyedGate:
     """Keys, rates and books, asked in that order."""
 
     def __init__(
-        self, settings: Settings, wanted: Wanted, accounts: Accounts, rates: Rates, turns: Turns
+        self,
+        settings: Settings,
+        accounts: Accounts,
+        rates: Rates,
+        turns: Turns,
+        publish: Callable[[Event], None],
     ) -> None:
+        """`publish` hears of every refusal by a limit."""
+        wanted = settings.accounts or Wanted()
         self.accounts = accounts
         self.rates = rates
         self._turns = turns
+        self._publish = publish
         self._wanted = wanted
         tables = wanted.limits
         self._looking = tries_of("looking", tables.looking)
@@ -100,7 +110,8 @@ class KeyedGate:
         if not isinstance(member, Member):  # the house itself, which speaks a sample
             return nullcontext(FREE)
         limits = self._limits(member, caller.address, ask.model)
-        return Admission(self.accounts.ledger, self.rates, member.key, limits, ask)
+        ledger = self.accounts.ledger
+        return Admission(ledger, self.rates, member.key, limits, ask, refuse=self._refusal)
 
     async def attempt(self, provider: str, ask: Ask) -> Turn:
         return await self._turns.take(provider, ask)
@@ -128,7 +139,12 @@ class KeyedGate:
         except RatesLost:
             return
         if isinstance(verdict, Refused):
-            raise limited(verdict)
+            raise self._refusal(verdict)
+
+    def _refusal(self, refused: Refused) -> RateLimited:
+        limit = refused.limit
+        self._publish(LimitRefused(limit.scope, limit.measure, limit.use))
+        return limited(refused)
 
     def _member(self, key: Key) -> Member:
         """What is known of the key, made once for as long as nobody changes it."""

@@ -27,7 +27,7 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     per_1k_chars: float
     per_1k_tokens: float | None = None
     per_audio_second: float | None = None
-    minimum: float = 0.0
+    minimum: float | None = None
     currency: str
 
 
@@ -155,7 +155,7 @@ def _pricing(price: Price) -> Pricing:
         per_1k_chars=price.credits_per_1k_chars,
         per_1k_tokens=price.credits_per_1k_tokens,
         per_audio_second=price.credits_per_audio_s,
-        minimum=price.minimum,
+        minimum=price.minimum or None,
         currency="credits",
     )
 

@@ -24,23 +24,27 @@ from router.api.sse import events
 from router.api.standing import receipt_headers, standing_headers
 from router.api.terms import terms_of
 from router.contract.caller import Caller
-from router.contract.errors import SpeechError
+from router.contract.errors import Draining, SpeechError
 from router.contract.provider import Secret
 from router.contract.record import SpeechRecord
 from router.contract.speech import Terms
+from router.dispatch.house import House
 from router.dispatch.speaker import Speaker
 from router.dispatch.speech import Speech
 from router.settings.structs import Family, Settings
 
+_CLOSING = [(b"connection", b"close")]
+"""Whoever comes again is to find another server, not the same line."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class Door:
     """Where requests for speech come in."""
 
-    def __init__(self, settings: Settings, speaker: Speaker) -> None:
+    def __init__(self, settings: Settings, speaker: Speaker, house: House) -> None:
         self.settings = settings
         self.speaker = speaker
+        self.house = house
         self._trusted = [
             ipaddress.ip_network(network, strict=False)
             for network in settings.server.trusted_proxies
@@ -54,13 +58,15 @@ class Door:
             record.caller = caller.id
             body = await self.body(request)
             record.shape = shape = shapes.family(endpoint, body, self.speaker.catalogue)
+            self.house.check_open()
             asked = self.normalised(endpoint, shape, body, request)
             terms = terms_of(request)
         except BaseException as error:
             dialect = _dialect(endpoint, record)
             self.closed(record, error, dialect)
             if isinstance(error, SpeechError):
-                return answer(error, dialect, record.request_id)
+                extra = _CLOSING if isinstance(error, Draining) else ()
+                return answer(error, dialect, record.request_id, extra)
             raise
         return self.answering(asked, caller, record, _dialect(endpoint, record), terms)
 
@@ -97,7 +103,11 @@ class Door:
         """The answer to a request that has been understood."""
         return SpeechResponse(
             self._journey(asked, caller, record, dialect, terms),
-            lambda speech: [*head(speech, asked, record.request_id), *_account(speech, dialect)],
+            lambda speech: [
+                *head(speech, asked, record.request_id),
+                *_kept(speech),
+                *_account(speech, dialect),
+            ],
             events if asked.sse else Speech.chunks,
             lambda error: answer(error, dialect, record.request_id, _route_of(record)),
             self.settings.timeouts.slow_reader_s,
@@ -177,8 +187,8 @@ class Door:
 
 
 def door_of(request: ApiRequest) -> Door:
-    """The door of the running server: on the path of speech, without the cost of injection."""
-    door: Door = request.app.state.door
+    """The door that a request came in by: on the path of speech, without the cost of injection."""
+    door: Door = request.scope["state"]["door"]
     return door
 
 
@@ -220,6 +230,12 @@ def head(speech: Speech, asked: Asked, request_id: str) -> Headers:
     else:
         headers.append((b"x-accel-buffering", b"no"))
     return headers
+
+
+def _kept(speech: Speech) -> Headers:
+    """Whether it was spoken for this request."""
+    cache = (b"x-tts-cache", (speech.cache or "off").encode())
+    return [cache, (b"idempotent-replayed", b"true")] if speech.repeat else [cache]
 
 
 def _account(speech: Speech, dialect: Dialect) -> Headers:

@@ -78,6 +78,7 @@ _TOLD: Mapping[type[SpeechError], Told] = {
     tree.InvalidSampleRate: Told(400, _INVALID, "invalid_sample_rate"),
     tree.InputTooLong: Told(400, _INVALID, "input_too_long"),
     tree.BadClip: Told(400, _INVALID, None),
+    tree.IdempotencyConflict: Told(422, _INVALID, "idempotency_key_reused"),
     tree.Unauthenticated: Told(401, "authentication_error", "invalid_api_key"),
     tree.MissingKey: Told(401, "authentication_error", "missing_api_key"),
     tree.Forbidden: Told(403, "permission_denied_error", "forbidden"),

@@ -12,8 +12,31 @@ from router.api import shapes
 from router.api.body import BODY_BYTES, ApiRequest
 from router.api.door import Door
 from router.contract.errors import SpeechError
+from router.dispatch.house import ConfigState, House
+from router.dispatch.limits import Places
 from router.dispatch.speaker import Explained, Speaker
+from router.routing.catalogue import Offered, Offers, PublicModel
+from router.routing.order import Beliefs
 from router.routing.plan import Candidate, Passed
+from router.settings.structs import Route
+
+
+class BreakerState(msgspec.Struct, frozen=True):
+    """Whether a provider's model is asked: `closed`, it is; `open`, it is left alone for so long;
+    `half_open`, the next request is on trial."""
+
+    state: str
+    reason: str
+    """The word of the error that opened it last."""
+    wait_s: float
+
+
+class PlacesState(msgspec.Struct, frozen=True):
+    """Speeches at once."""
+
+    size: int
+    in_use: int
+    waiting: int
 
 
 class ProviderState(msgspec.Struct, frozen=True):
@@ -22,10 +45,13 @@ class ProviderState(msgspec.Struct, frozen=True):
     state: str
     kind: str
     reason: str | None
+    slots: PlacesState | None
+    breakers: dict[str, BreakerState]
+    """Of each of its models that was ever asked."""
 
 
 class ModelState(msgspec.Struct, frozen=True):
-    """One model: who is asked first now, and who could follow."""
+    """One model: who is asked first now, and who could follow. Who is left alone could not."""
 
     ready: bool
     speaks: list[str]
@@ -38,6 +64,8 @@ class Readiness(msgspec.Struct, frozen=True):
     reasons: list[str]
     models: dict[str, ModelState]
     providers: dict[str, ProviderState]
+    places: PlacesState
+    config: ConfigState
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +112,7 @@ class OperationsController(Controller):
 
     @get("/health/ready", sync_to_thread=False, summary="Can it speak, and who is off and why?")
     def ready(self, door: NamedDependency[Door]) -> Response[Readiness]:
-        found = readiness(door.speaker)
+        found = readiness(door.speaker, door.house)
         return Response(found, status_code=200 if found.status == "ready" else 503)
 
     @post(
@@ -117,30 +145,70 @@ def explanation(shape: str, explained: Explained, format: str) -> Explanation:
     )
 
 
-def readiness(speaker: Speaker) -> Readiness:
+def readiness(speaker: Speaker, house: House) -> Readiness:
     """What can be spoken now."""
-    offers = speaker.roster.offers
-    models: dict[str, ModelState] = {}
-    for name, model in speaker.catalogue.models.items():
-        speaks = [
-            route.provider
-            for route in model.routes
-            if offers[route.provider].off is None and offers[route.provider].capabilities
-        ]
-        models[name] = ModelState(bool(speaks), speaks)
-    providers = {
-        name: ProviderState("off" if offered.off else "on", offered.kind, offered.off)
-        for name, offered in offers.items()
+    offers, beliefs = speaker.roster.offers, speaker.asker.outlook.beliefs()
+    models = {
+        name: _model_state(PublicModel(name, model), offers, beliefs)
+        for name, model in speaker.catalogue.models.items()
     }
     mute = [name for name, state in models.items() if not state.ready]
     reasons = [f"nobody can speak for {name}" for name in mute]
     if not models:
         reasons.append("no model is configured")
+    if house.is_closing:
+        reasons.append("the server is going down")
     troubles = speaker.gate.troubles()
     reasons += [trouble.what for trouble in troubles]
-    is_stopped = any(trouble.stops for trouble in troubles)
+    is_stopped = house.is_closing or any(trouble.stops for trouble in troubles)
     is_ready = any(state.ready for state in models.values()) and not is_stopped
-    return Readiness("ready" if is_ready else "not ready", reasons, models, providers)
+    return Readiness(
+        "ready" if is_ready else "not ready",
+        reasons,
+        models,
+        {name: _provider_state(name, speaker, beliefs) for name in offers},
+        _places_state(speaker._places),  # noqa: SLF001
+        house.config,
+    )
+
+
+def _model_state(public: PublicModel, offers: Offers, beliefs: Beliefs) -> ModelState:
+    speaks = [
+        route.provider
+        for route in public.model.routes
+        if _may_speak(route, offers[route.provider], public.name, beliefs)
+    ]
+    return ModelState(bool(speaks), speaks)
+
+
+def _may_speak(route: Route, offered: Offered, public: str, beliefs: Beliefs) -> bool:
+    if offered.off is not None or not offered.capabilities:
+        return False
+    theirs = route.model or (
+        public if public in offered.capabilities else next(iter(offered.capabilities))
+    )
+    belief = beliefs.get((route.provider, theirs))
+    return belief is None or belief.state != "open"
+
+
+def _provider_state(name: str, speaker: Speaker, beliefs: Beliefs) -> ProviderState:
+    offered = speaker.roster.offers[name]
+    breakers = {
+        model: BreakerState(belief.state, belief.reason, round(belief.wait_s, 1))
+        for (provider, model), belief in beliefs.items()
+        if provider == name
+    }
+    return ProviderState(
+        state="off" if offered.off else "on",
+        kind=offered.kind,
+        reason=offered.off,
+        slots=_places_state(speaker.asker.slots[name]) if not offered.off else None,
+        breakers=breakers,
+    )
+
+
+def _places_state(places: Places) -> PlacesState:
+    return PlacesState(places.size, places.size - places.free, places.waiting)
 
 
 def _asked(candidate: Candidate) -> Asked:

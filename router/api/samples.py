@@ -87,6 +87,7 @@ class Samples:
             self._making.release()
 
     async def _make(self, voice: str, language: str, caller: Caller, record: SpeechRecord) -> None:
+        self._door.house.check_open()
         speaker = self._door.speaker
         model = next(iter(speaker.catalogue.models), None)
         if model is None:

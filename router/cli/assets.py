@@ -15,9 +15,9 @@ import msgspec
 from router.cli.config import config_option, loaded
 from router.cli.listing import models as list_models
 from router.contract.errors import ProviderError
-from router.contract.provider import HasAssets, Host, Interrupted, Kind
+from router.contract.provider import HasAssets, Interrupted, Kind
 from router.contract.record import AssetsStage
-from router.registry import Kinds
+from router.registry import Kinds, host_of
 from router.settings.structs import Settings
 
 _IN_BYTES: frozenset[AssetsStage] = frozenset({"listing", "fetching", "checking"})
@@ -85,13 +85,7 @@ def _assets(who: str, config: str | None) -> HasAssets:
     if kind.assets is None:
         able = ", ".join(name for name, kind in kinds.providers.items() if kind.assets) or "none"
         raise click.ClickException(f"{who} needs no files; these kinds do: {able}")
-    host = Host(
-        name=name,
-        data_dir=settings.data_dir / "providers" / name,
-        cache_dir=settings.cache_dir / "providers" / name,
-        publish=lambda _event: None,
-    )
-    return kind.assets(chosen, host)
+    return kind.assets(chosen, host_of(settings, name, lambda _event: None))
 
 
 def _named(who: str, settings: Settings, kinds: Kinds) -> tuple[Kind, Any, str]:

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import gc
 import ipaddress
+import math
 import signal
 import socket
 import sys
 from collections.abc import Iterator
+from types import FrameType
 
 import click
 import msgspec
@@ -21,13 +23,17 @@ from router.api.operations import readiness
 from router.app import create_app
 from router.cli.config import config_option, loaded
 from router.contract.errors import SpeechError
+from router.dispatch.house import House
+from router.dispatch.reloading import Reloads
 from router.dispatch.speaker import Speaker
 from router.settings.accounts import Accounts
+from router.settings.load import load
 from router.settings.structs import Settings
 from router.store.errors import StoreUnusable
 from router.telemetry import logs
 
 _TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+_SIGHUP = getattr(signal, "SIGHUP", None)
 _BACKLOG = 2048
 
 
@@ -39,17 +45,20 @@ _BACKLOG = 2048
 def serve(config: str | None, host: str | None, port: int | None, log: str) -> None:
     """Serve speech over HTTP."""
     logs.set_up(json=log == "json" or (log == "auto" and not sys.stderr.isatty()))
-    settings, kinds = loaded(config)
-    settings = _at(_with_keys(settings), host, port)
+    written, kinds = loaded(config)
+    settings = _at(_with_keys(written), host, port)
     listener = _listener(settings)
     address = _address(listener)
+    house, reloads = House(), Reloads(written, lambda: load(config, kinds.providers))
 
     def started(speaker: Speaker) -> None:
-        _tell(speaker, settings, address)
+        _tell(speaker, house, settings, address)
+        server.hear_hang_up(reloads)
         _settle_memory()
 
-    app = create_app(settings, kinds, started=started)
+    app = create_app(settings, kinds, started=started, house=house, reloads=reloads)
     server = _Server(
+        house,
         uvicorn.Config(
             app,
             log_config=None,
@@ -57,9 +66,8 @@ def serve(config: str | None, host: str | None, port: int | None, log: str) -> N
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=int(settings.timeouts.drain_s) or 1,
             lifespan="on",
-        )
+        ),
     )
     with contextlib.closing(listener):
         server.run(sockets=[listener])
@@ -68,10 +76,16 @@ def serve(config: str | None, host: str | None, port: int | None, log: str) -> N
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, whose end by SIGTERM or Ctrl-C is a clean one: status 0."""
+    """uvicorn that stays at the door while speech is under way, and says that it is closing."""
+
+    def __init__(self, house: House, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._house = house
+        self._closes_at: float | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """An end by SIGTERM or Ctrl-C is a clean one: status 0."""
         handlers = {number: signal.getsignal(number) for number in uvicorn.server.HANDLED_SIGNALS}
         for number in handlers:
             signal.signal(number, self.handle_exit)
@@ -80,6 +94,37 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+    def hear_hang_up(self, reloads: Reloads) -> None:
+        """SIGHUP has the config read again; where it tells that the terminal has gone, it ends the
+        server, as it would without us."""
+        if _SIGHUP is None:
+            return
+        had_terminal = sys.stderr.isatty()
+
+        def heard() -> None:
+            if had_terminal and not sys.stderr.isatty():
+                self.handle_exit(signal.SIGTERM, None)
+            else:
+                reloads.ask()
+
+        asyncio.get_running_loop().add_signal_handler(_SIGHUP, heard)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._house.close()
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to stop listening: when all is said, or time is over. Until then whoever comes is
+        told to come again; a refused connection would tell them nothing."""
+        if not await super().on_tick(counter):
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._closes_at is None:
+            self._closes_at = now + self._house.drain_s
+        left_s = max(0.0, self._closes_at - now)
+        self.config.timeout_graceful_shutdown = math.ceil(left_s)
+        return self.force_exit or not left_s or not self._house.requests
 
 
 def _with_keys(settings: Settings) -> Settings:
@@ -157,9 +202,9 @@ def _settle_memory() -> None:
     gc.set_threshold(20_000, 10, 10)
 
 
-def _tell(speaker: Speaker, settings: Settings, address: str) -> None:
+def _tell(speaker: Speaker, house: House, settings: Settings, address: str) -> None:
     """Say in plain words what is served, by whom, and what would make it better."""
-    state = readiness(speaker)
+    state = readiness(speaker, house)
     lines = [f"tts-router serves {address}/v1 (config: {settings.source})"]
     for name, model in state.models.items():
         who = ", then ".join(model.speaks) if model.ready else "nobody"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -26,7 +27,7 @@ def status(config: str | None, url: str | None, as_json: bool) -> None:
         answer = asyncio.run(_get(f"{base}/health/ready"))
         found = msgspec.json.decode(answer.content)
         state, models, providers = found["status"], found["models"], found["providers"]
-        reasons = found["reasons"]
+        lines = [*found["reasons"], *_lines(models, providers), *_about(found)]
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         message = f"no server answers at {base} ({type(error).__name__})"
         raise click.ClickException(message) from error
@@ -35,8 +36,7 @@ def status(config: str | None, url: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(answer.content))
     else:
-        click.echo("\n  ".join([f"{base} is {state}", *reasons]))
-        _print(models, providers)
+        click.echo("\n  ".join([f"{base} is {state}", *lines]))
     if state != "ready":
         raise SystemExit(1)
 
@@ -52,9 +52,34 @@ def _configured(server: Server) -> str:
     return f"http://{host}:{server.port}"
 
 
-def _print(models: dict[str, Any], providers: dict[str, Any]) -> None:
+def _lines(models: dict[str, Any], providers: dict[str, Any]) -> Iterator[str]:
     for name, model in models.items():
-        click.echo(f"  {name}: {', then '.join(model['speaks']) or 'nobody'}")
+        yield f"{name}: {', then '.join(model['speaks']) or 'nobody'}"
     for name, provider in providers.items():
         off = f": {provider['reason']}" if provider["reason"] else ""
-        click.echo(f"  {name} ({provider['kind']}) is {provider['state']}{off}")
+        slots = f", {_places(provider['slots'])} slots" if provider["slots"] else ""
+        yield f"{name} ({provider['kind']}) is {provider['state']}{off}{slots}"
+        for model, breaker in provider["breakers"].items():
+            if breaker["state"] != "closed":
+                yield f"  {model}: {_rest(breaker)}"
+
+
+def _rest(breaker: dict[str, Any]) -> str:
+    if breaker["state"] == "open":
+        return f"left alone for {breaker['wait_s']:g} s ({breaker['reason']})"
+    return f"on trial with the next request ({breaker['reason']})"
+
+
+def _places(places: dict[str, int]) -> str:
+    waiting = f" and {places['waiting']} waiting" if places["waiting"] else ""
+    return f"{places['in_use']} of {places['size']}{waiting}"
+
+
+def _about(found: dict[str, Any]) -> Iterator[str]:
+    yield f"places in use: {_places(found['places'])}"
+    config = found["config"]
+    yield f"config loaded {config['loaded']}"
+    if config["restart"]:
+        yield f"a restart is needed for {', '.join(config['restart'])}"
+    if config["refused"]:
+        yield f"a newer config was not taken: {config['refused']}"

@@ -3,7 +3,7 @@
     SpeechError
     ├── CallerError          the request cannot be served as it is: 4xx
     │   ├── InvalidRequest · UnknownModel · UnknownVoice · UnsupportedFormat
-    │   ├── InvalidSampleRate · InputTooLong · BadClip
+    │   ├── InvalidSampleRate · InputTooLong · BadClip · IdempotencyConflict
     │   └── Unauthenticated (MissingKey) · Forbidden · OutOfCredit · RateLimited
     ├── RouterError          the router itself cannot, now: 5xx
     │   └── Overloaded · Draining · NobodyCan · NobodySpoke · OutOfTime
@@ -92,6 +92,12 @@ class BadClip(CallerError):
     ) -> None:
         super().__init__(message, param=param)
         self.code = code
+
+
+class IdempotencyConflict(CallerError):
+    """An Idempotency-Key comes again with another request."""
+
+    reason = "idempotency_conflict"
 
 
 class Unauthenticated(CallerError):

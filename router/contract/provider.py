@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -127,6 +127,29 @@ class HasAssets(Protocol):
     def compare(self, directory: Path | None, results: Path, work: Work) -> Mapping[str, Any]:
         """Measure the made against the fetched; sounds to listen to are written into `results`.
         What it gives can be written as JSON."""
+        ...
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """How a provider is at one moment. Names are the same at any moment, so that they can be
+    labels; no text, key or name of a caller is in it."""
+
+    line: str
+    """For people: how it is, or why it is not ready and how far it is."""
+    gauges: Mapping[str, float] = {}
+    """What goes up and down, by name; the name tells the unit."""
+    counters: Mapping[str, float] = {}
+    """What only grows while the provider is open."""
+    facts: Mapping[str, str] = {}
+    """What is so since it was opened, and why."""
+
+
+@runtime_checkable
+class HasState(Protocol):
+    """A provider with something to tell of its inside."""
+
+    def state(self) -> State:
+        """How it is now. Cheap: it is asked a few times a second at most, in the event loop."""
         ...
 
 

@@ -12,6 +12,9 @@ Outcome = Literal["spoken", "refused", "failed", "broken", "abandoned"]
 """`refused` by us before anyone was asked · `failed` before the first sound · `broken` after it ·
 `abandoned` by the caller."""
 
+Cached = Literal["hit", "miss", ""]
+"""Given from the cache, not there, or not looked for."""
+
 
 class Attempt(msgspec.Struct, frozen=True):
     """One provider asked once. `result` is `spoken`, `abandoned`, or the `reason` of the error."""
@@ -53,6 +56,9 @@ class SpeechRecord(msgspec.Struct, kw_only=True):
     """How often another provider went on where one had died."""
     shared: bool = False
     """It was made for somebody else who had asked for the same; their record has the attempts."""
+    cache: Cached = ""
+    repeat: bool = False
+    """It is the answer that was given before under the same Idempotency-Key."""
     hedged: bool = False
     """A second provider was asked before the first had failed."""
     first_audio_s: float | None = None
@@ -115,6 +121,15 @@ class SpeechDoubted(msgspec.Struct, frozen=True):
     certain: bool
 
 
+class ChunkRegenerated(msgspec.Struct, frozen=True):
+    """A provider found a part of a speech that had gone wrong, and makes it again: nobody has heard
+    of it."""
+
+    provider: str
+    finding: str
+    """As in `SpeechDoubted`."""
+
+
 AssetsStage = Literal["listing", "fetching", "checking", "building", "proving"]
 """What a provider does with the files that it needs: the first three to have them, the others to
 make its own of them."""
@@ -131,8 +146,44 @@ class AssetsProgress(msgspec.Struct, frozen=True):
     """0: nobody knows yet."""
 
 
+class LimitRefused(msgspec.Struct, frozen=True):
+    """Somebody was refused because a limit is reached."""
+
+    scope: str
+    """`key`, `address`, `model`, `global`."""
+    measure: str
+    """`requests`, `characters`, `credits`, `speeches`."""
+    use: str
+    """`speech`, `looking` or `failing`."""
+
+
+class LimitsLost(msgspec.Struct, frozen=True):
+    """The shared store of limits was lost, or is back."""
+
+    is_lost: bool
+    on_loss: str
+    """`closed`: nobody speaks meanwhile. `open`: each router counts for itself."""
+
+
+class ConfigReloaded(msgspec.Struct, frozen=True):
+    """The config was read again. Where that did not go well nothing has changed."""
+
+    ok: bool
+    why: str
+    """Why not; else what of it holds only after a restart."""
+
+
 Event = (
-    OffersChanged | BreakerChanged | SpeechResumed | ProviderFailed | SpeechDoubted | AssetsProgress
+    OffersChanged
+    | BreakerChanged
+    | SpeechResumed
+    | ProviderFailed
+    | SpeechDoubted
+    | ChunkRegenerated
+    | AssetsProgress
+    | LimitRefused
+    | LimitsLost
+    | ConfigReloaded
 )
 
 

@@ -127,11 +127,10 @@ class Asker:
         """Seconds after which a second is asked; `None`: this request asks one after the other."""
         if not want.hedge:
             return None
-        saved = min(self._saved.get(want.ask.model, 0.0) + want.hedge, _MOST_SAVED)
-        self._saved[want.ask.model] = saved
+        saved = self._saved.get(want.ask.model, 0.0) + want.hedge
+        self._saved[want.ask.model] = min(saved, _MOST_SAVED)
         first = want.candidates[0]
-        late_s = self.outlook.pace((first.provider, first.model)).within_s(0.95, _LEAST_HEARD)
-        return late_s if saved >= 1.0 else None
+        return self.outlook.pace((first.provider, first.model)).within_s(0.95, _LEAST_HEARD)
 
     async def _hedged(
         self, want: Want, patience_s: float, failed: list[Failed]
@@ -142,7 +141,7 @@ class Asker:
         asked = [(first, Owned(lambda: self._once(want, first, is_last=False)))]
         try:
             await asyncio.wait([asked[0][1].sounded], timeout=patience_s)
-            if not asked[0][1].sounded.done():
+            if not asked[0][1].sounded.done() and self._saved[want.ask.model] >= 1.0:
                 self._saved[want.ask.model] -= 1.0
                 want.record.hedged = True
                 other = Owned(lambda: self._once(want, second, is_last=not rest))

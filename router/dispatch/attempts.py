@@ -66,6 +66,10 @@ class Sounding:
         return self._stream.voice
 
     @property
+    def framed(self) -> bool:
+        return self._stream.framed
+
+    @property
     def upstream_id(self) -> str | None:
         return self._stream.upstream_id
 

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from router.contract.audio import AudioFormat
+from router.contract.record import SpeechRecord
 from router.routing.plan import Candidate
 
 
@@ -41,6 +42,11 @@ class Sound(Protocol):
         ...
 
     @property
+    def framed(self) -> bool:
+        """Whether its end is told by who speaks: else it cannot be known from a cut."""
+        ...
+
+    @property
     def upstream_id(self) -> str | None: ...
 
     @property
@@ -55,6 +61,8 @@ class Made(msgspec.Struct, frozen=True):
     candidate: Candidate
     sound: Sound
     fallback: str
+    record: SpeechRecord
+    """That of the request for which it is made: what was found against it, who went on."""
     warnings: tuple[str, ...] = ()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import structlog
 
@@ -21,6 +21,7 @@ Key = tuple[str, str]
 """A provider and its model."""
 _HEARD = 100
 """Speeches that are remembered of each."""
+_LEAST_WAIT_S = 0.001
 _WEIGHT = 0.1
 """Of the newest in a moving mean."""
 
@@ -80,6 +81,29 @@ class Outlook:
         if key not in self._paces:
             self._paces[key] = Pace()
         return self._paces[key]
+
+    def take_over(self, before: Outlook, providers: Container[str]) -> None:
+        """Think of these providers as was thought before. Where they are judged by other figures
+        now, only that one is left alone is still known."""
+        now = _now()
+        for key, breaker in before._breakers.items():
+            if key[0] not in providers:
+                continue
+            self._paces[key] = before.pace(key)
+            if self._settings == before._settings:
+                self._breakers[key] = breaker
+            elif breaker.state(now) != "closed":
+                wait_s = max(breaker.wait_s(now), _LEAST_WAIT_S)
+                self.breaker(key).rests(now, wait_s, breaker.reason)
+
+    def untried(self) -> set[Key]:
+        """Those that may be tried again, and nobody does."""
+        now = _now()
+        return {
+            key
+            for key, breaker in self._breakers.items()
+            if breaker.state(now) == "half_open" and not breaker.is_on_trial
+        }
 
     def beliefs(self) -> Mapping[Key, Belief]:
         """A frozen picture of this moment."""
@@ -151,6 +175,16 @@ class Trial:
         self._outlook.pace(self._key).sounded(first_s)
         before = self._breaker.state(now)
         self._breaker.sounded(leave, now, first_s)
+        self._outlook.changed(self._key, before, None)
+
+    def answered(self) -> None:
+        """It was not asked to speak, and says that it could."""
+        leave = self._taken()
+        if leave is None:
+            return
+        now = _now()
+        before = self._breaker.state(now)
+        self._breaker.sounded(leave, now, 0.0)
         self._outlook.changed(self._key, before, None)
 
     def failed(self, error: ProviderError) -> None:

@@ -121,4 +121,5 @@ class Account:
             whole_s=whole_s,
             tokens=speech.sound.tokens if speech.sound is not None else None,
             is_whole=is_whole,
+            cached=speech.cache == "hit",
         )

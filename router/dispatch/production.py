@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from router.contract.errors import Broken
 from router.dispatch.made import Made
@@ -14,11 +15,25 @@ Making = Callable[[], AbstractAsyncContextManager[Made]]
 """Entering waits for the first sound, leaving lets go of all that makes it."""
 
 
+class Keeper(Protocol):
+    """Somebody who wants all of it, when it has come to its end."""
+
+    @property
+    def most_bytes(self) -> int: ...
+
+    def keep(self, made: Made, chunks: tuple[bytes, ...] | None) -> None:
+        """`None`: it was longer than all who would keep it wanted."""
+        ...
+
+
 class Production:
     """What is being made, as its listeners have it."""
 
     def __init__(self, making: Making, tape: Tape) -> None:
         self.tape = tape
+        self.keys: set[Hashable] = set()
+        """What others find it by."""
+        self._keepers: list[Keeper] = []
         self._is_stopped = False
         self._made: asyncio.Future[Made] = asyncio.get_running_loop().create_future()
         self._made.add_done_callback(_seen)
@@ -27,6 +42,14 @@ class Production:
     async def made(self) -> Made:
         """What it is, once it has made its first sound. Raises SpeechError where it never will."""
         return await asyncio.shield(self._made)
+
+    def keep(self, keeper: Keeper) -> None:
+        """Give all of it to somebody, before those who listen hear of its end."""
+        self.tape.keep(keeper.most_bytes)
+        if self.tape.over:
+            keeper.keep(self._made.result(), self.tape.whole)
+        else:
+            self._keepers.append(keeper)
 
     @property
     def may_join(self) -> bool:
@@ -68,7 +91,12 @@ class Production:
                 raise
             self._ends(Broken("it was cancelled by somebody who had no right to"))
         else:
-            self.tape.end()
+            whole = self.tape.whole if self._keepers else None
+            try:
+                for keeper in self._keepers:
+                    keeper.keep(made, whole)
+            finally:
+                self.tape.end()
 
     def _ends(self, error: Exception) -> None:
         if not self._made.done():
@@ -95,17 +123,25 @@ class Shared:
 
     @asynccontextmanager
     async def listening(
-        self, key: Hashable | None, making: Making
+        self, keys: Iterable[Hashable], making: Making, keeper: Keeper | None = None
     ) -> AsyncIterator[tuple[Production, Reader, bool]]:
-        """Listen to what is under way for this key, else to what `making` begins; the third is
-        whether it was begun by another. Without a key it is shared with nobody."""
-        found = self.find(key) if key is not None else None
+        """Listen to what is under way for one of these keys, else to what `making` begins; the
+        third is whether it was begun by another. Without a key it is shared with nobody."""
+        found = next((one for key in keys if (one := self.find(key)) is not None), None)
         production = found or Production(making, Tape())
-        if key is not None:
+        if keeper is not None:
+            production.keep(keeper)
+        for key in keys:
             self._under_way[key] = production
+            production.keys.add(key)
         try:
             async with production.listening() as reader:
                 yield production, reader, found is not None
         finally:
-            if not production.tape.readers and self._under_way.get(key) is production:
+            if not production.tape.readers:
+                self._forget(production)
+
+    def _forget(self, production: Production) -> None:
+        for key in production.keys:
+            if self._under_way.get(key) is production:
                 del self._under_way[key]

@@ -54,6 +54,7 @@ class Recital:
         self._pipeline: Pipeline
         self._text: Text
         self.ended = False
+        self.framed = True
         self.length: int | None = None
         self.body: AsyncIterator[bytes]
 
@@ -94,7 +95,8 @@ class Recital:
                 await held_whole(self, self._want.whole_bytes)
             assert self._first is not None
             speaker = self._original(self._first)
-            yield Made(speaker, self, trail(self._plan, speaker, self._first.failed))
+            fallback = trail(self._plan, speaker, self._first.failed)
+            yield Made(speaker, self, fallback, self._want.record)
 
     async def _speech(self) -> AsyncGenerator[bytes, None]:
         """Everything, coded. Raises NobodyHas before the first sound, SpeechError after it."""
@@ -139,6 +141,7 @@ class Recital:
         self._want.record.pieces += 1
         self._noted(self._original(spoken))
         self._sounding = spoken.sounding
+        self.framed = self.framed and spoken.sounding.framed
         if self._first is None:
             self._first = spoken
             self._pipeline = Pipeline(self._original(spoken).output)

@@ -22,19 +22,30 @@ VOICES_WITHIN_S = 10.0
 
 
 class Roster:
-    """`offers` is replaced as a whole whenever a provider says that it changed; it is also an
-    observer."""
+    """`offers` is replaced as a whole whenever a provider says that it changed."""
 
     def __init__(
-        self, settings: Settings, providers: Mapping[str, Provider], failed: Mapping[str, str]
+        self,
+        settings: Settings,
+        providers: Mapping[str, Provider],
+        failed: Mapping[str, str],
+        before: Roster | None = None,
     ) -> None:
-        """`failed` says of each provider that could not be opened why."""
+        """`failed` says of each provider that could not be opened why; of those that were on the
+        roster `before` their voices are known."""
         self.providers = providers
+        self.failed = failed
         self._settings = settings
-        self._failed = failed
         self._voices: dict[str, Mapping[str, Voice]] = {}
+        if before is not None:
+            same = self.shared_with(before)
+            self._voices = {name: v for name, v in before._voices.items() if name in same}  # noqa: SLF001  # its own kind
         self._changed = asyncio.Event()
         self.offers: Offers = self._picture()
+
+    def shared_with(self, before: Roster) -> set[str]:
+        """The providers that are the very same here and there."""
+        return {n for n, part in self.providers.items() if before.providers.get(n) is part}
 
     def recorded(self, record: object) -> None:
         """Requests are none of its business."""
@@ -87,7 +98,7 @@ class Roster:
         settings = self._settings.providers[name]
         provider = self.providers.get(name)
         if provider is None:
-            off = settings.off or self._failed.get(name) or "it is not open"
+            off = settings.off or self.failed.get(name) or "it is not open"
             return Offered(kind=settings.entry.kind, off=off)
         try:
             capabilities = provider.offers()
@@ -100,3 +111,26 @@ class Roster:
             voices=self._voices.get(name, {}),
             gain_db=settings.entry.gain_db,
         )
+
+
+class Rosters:
+    """All that are in use: each hears what happened. An observer."""
+
+    def __init__(self) -> None:
+        self._all: list[Roster] = []
+
+    @asynccontextmanager
+    async def joined(self, roster: Roster) -> AsyncIterator[None]:
+        """It hears what happens while the block lasts."""
+        self._all.append(roster)
+        try:
+            yield
+        finally:
+            self._all.remove(roster)
+
+    def recorded(self, record: object) -> None:
+        """Requests are none of their business."""
+
+    def noticed(self, event: Event) -> None:
+        for roster in self._all:
+            roster.noticed(event)

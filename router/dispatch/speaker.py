@@ -21,7 +21,11 @@ from router.contract.provider import Secret
 from router.contract.record import Outcome, SpeechRecord
 from router.contract.speech import PLAIN_TERMS, SpeechRequest, Terms
 from router.dispatch import paying
+from router.dispatch.answers import Answers
 from router.dispatch.asking import Asker, NobodyHas, Want
+from router.dispatch.cache import SpeechCache
+from router.dispatch.keeping import Keeper, Keeping
+from router.dispatch.kept import Again, Kept
 from router.dispatch.limits import Full, Hold, Places
 from router.dispatch.made import Made
 from router.dispatch.observers import Observers
@@ -66,6 +70,8 @@ class Speaker:
         clips: ClipDecoder,
         secret: Secret,
         latin: LatinGuess | None = None,
+        cache: SpeechCache | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self.catalogue = Catalogue(settings)
         self.roster = roster
@@ -76,6 +82,8 @@ class Speaker:
         self._latin = latin
         self._clips = clips
         self._key = hashlib.sha256(secret.reveal().encode()).digest()
+        answers = answers or Answers(settings.server.answers_bytes)
+        self._keeper = Keeper(self._key, cache, answers, self.asker.outlook)
         self._settings = settings
         self._timeouts = settings.timeouts
         self._places = Places(settings.server.places, queue=settings.server.places)
@@ -115,11 +123,14 @@ class Speaker:
                 self._note_plan(record, request, made)
                 self._check_candidates(request, made)
                 ask = paying.ask_for(request, made, record.request_id, terms.idempotency_key)
+                keeping = self._keeper.of(request, made, caller, terms, ask)
+                if keeping is not None:
+                    stack.callback(keeping.leave)
                 grant = await stack.enter_async_context(self.gate.admit(caller, ask))
                 stack.callback((await self._place(made, len(request.text))).release)
                 if is_speakable(request.text):
                     want = self._want(request, made, record, ask, terms)
-                    speech = await stack.enter_async_context(self._heard(want, made))
+                    speech = await stack.enter_async_context(self._heard(want, made, keeping))
                 else:
                     speech = await _silent(request, made)
                 _note_speech(record, speech)
@@ -179,8 +190,14 @@ class Speaker:
         )
 
     @asynccontextmanager
-    async def _heard(self, want: Want, made: Plan) -> AsyncIterator[Speech]:
-        """Listen to what is under way for the same request, else have it made."""
+    async def _heard(
+        self, want: Want, made: Plan, keeping: Keeping | None
+    ) -> AsyncIterator[Speech]:
+        """Give what was kept, else listen to what is under way for the same, else have it made."""
+        kept = await keeping.found(want.candidates) if keeping is not None else None
+        if keeping is not None and kept is not None:
+            yield _again(want.request, made, kept, keeping)
+            return
 
         @asynccontextmanager
         async def making() -> AsyncIterator[Made]:
@@ -193,17 +210,25 @@ class Speaker:
             spoken = await self.asker.ask(decoded)
             async with aclosing(spoken):
                 fallback = trail(made, spoken.candidate, spoken.failed)
-                yield Made(spoken.candidate, spoken.sounding, fallback, _warnings(decoded.request))
+                warnings = _warnings(decoded.request)
+                yield Made(spoken.candidate, spoken.sounding, fallback, want.record, warnings)
 
-        key = self._sameness(want, made) if made.rules.share else None
-        async with self._shared.listening(key, making) as (production, reader, shared):
+        keys: list[Hashable] = [self._sameness(want, made)] if made.rules.share else []
+        if keeping is not None:
+            keys = [*keeping.names, *keys]
+        async with self._shared.listening(keys, making, keeping) as (production, reader, shared):
             want.record.shared = shared
             try:
                 begun = await production.made()
             except NobodyHas as nobody:
                 want.record.fallback = trail(made, None, nobody.failed)
                 raise nobody.error from None
-            yield _spoken(want.request, made, begun, reader, shared=shared)
+            speech = _spoken(want.request, made, begun, reader, shared=shared)
+            if keeping is not None:
+                keeping.heard()
+                speech.cache = keeping.cached
+                speech.warnings += keeping.warnings
+            yield speech
 
     def _sameness(self, want: Want, made: Plan) -> Hashable:
         """Equal for requests that one synthesis can answer; nothing of the text is in it."""
@@ -279,6 +304,27 @@ def _spoken(
     )
 
 
+def _again(request: SpeechRequest, made: Plan, kept: Kept, keeping: Keeping) -> Speech:
+    """Nobody is asked, and nobody's place is taken."""
+    about, sound = kept.about, Again(kept)
+    return Speech(
+        chunks=sound.body,
+        format=sound.format,
+        length=sound.length,
+        model=made.model,
+        provider=about.provider,
+        upstream_model=about.model,
+        voice=about.voice,
+        fallback=about.fallback,
+        ignored=about.ignored,
+        warnings=about.warnings,
+        characters=len(request.text),
+        sound=sound,
+        cache=keeping.cached,
+        repeat=keeping.is_repeat,
+    )
+
+
 def _warnings(request: SpeechRequest) -> tuple[str, ...]:
     return ("prompt_audio clips",) if request.clip is not None and request.clip.clips else ()
 
@@ -309,6 +355,7 @@ def _note_speech(record: SpeechRecord, speech: Speech) -> None:
     record.provider, record.upstream_model = speech.provider, speech.upstream_model
     record.fallback, record.upstream_id = speech.fallback, speech.upstream_id
     record.characters = speech.characters
+    record.cache, record.repeat = speech.cache, speech.repeat
 
 
 def _outcome(

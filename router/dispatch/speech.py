@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING
 
 from router.contract.audio import AudioFormat
+from router.contract.record import Cached
 from router.dispatch.made import Sound
 from router.dispatch.tape import Reader
 
@@ -33,6 +34,8 @@ class Speech:
         sound: Sound | None = None,
         seconds: float | None = None,
         shared: bool = False,
+        cache: Cached = "",
+        repeat: bool = False,
     ) -> None:
         self._chunks = chunks
         self.format = format
@@ -51,6 +54,9 @@ class Speech:
         self._seconds = seconds
         self.shared = shared
         """Somebody else had asked for it first."""
+        self.cache = cache
+        self.repeat = repeat
+        """It was given before under the same Idempotency-Key."""
         self.account: Account | None = None
         """What it costs, once it is under way."""
         self.bytes_out = 0

@@ -49,7 +49,17 @@ class Tape:
     @property
     def may_join(self) -> bool:
         """Whether a new reader would hear it from its start."""
-        return self._dropped == 0 and self.made_bytes <= self._join
+        has_all = self._dropped == 0 and self.made_bytes <= self._join
+        return has_all and self._error is None
+
+    def keep(self, most_bytes: int) -> None:
+        """Keep up to so many bytes from the start, whoever has read them."""
+        self._join = max(self._join, most_bytes)
+
+    @property
+    def whole(self) -> tuple[bytes, ...] | None:
+        """All that was made; `None`: some of it is no longer kept."""
+        return tuple(self._chunks) if self._dropped == 0 else None
 
     def reader(self) -> Reader:
         """Somebody who hears it from its start."""

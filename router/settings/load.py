@@ -103,6 +103,7 @@ def parse(text: str, kinds: Mapping[str, Kind], source: str = "(text)") -> Setti
         timeouts=file.timeouts,
         integrity=file.integrity,
         outlook=file.outlook,
+        cache=file.cache,
         accounts=file.accounts,
         providers=providers,
         models=file.models,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -28,7 +29,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def convert(value: Any, type_: Any) -> Any:
-    """msgspec's lax conversion (`"8080"` is a number), with `Secret` known. Raises
+    """msgspec's lax conversion (`"8080"` is a number), with `Secret` and `Path` known. Raises
     ValidationError."""
     return msgspec.convert(value, type_, strict=False, dec_hook=_known)
 
@@ -36,6 +37,8 @@ def convert(value: Any, type_: Any) -> Any:
 def _known(type_: type, value: Any) -> Any:
     if type_ is Secret and isinstance(value, str):
         return Secret(value.strip())
+    if type_ is Path and isinstance(value, str):
+        return Path(value).expanduser()
     raise msgspec.ValidationError(f"Expected `str`, got `{type(value).__name__}`")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -41,6 +42,8 @@ def schema(kinds: Mapping[str, Kind]) -> dict[str, Any]:
 def _known(type_: type) -> dict[str, Any]:
     if type_ is Secret:
         return {"type": "string", "writeOnly": True}
+    if type_ is Path:
+        return {"type": "string"}
     raise NotImplementedError
 
 

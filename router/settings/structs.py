@@ -14,6 +14,7 @@ from router.contract.caller import Price
 from router.contract.provider import Secret
 from router.contract.speech import Gender
 from router.settings.accounts import Accounts, Limits, Rates
+from router.settings.cache import Cache
 from router.settings.integrity import Integrity
 from router.settings.outlook import Outlook
 
@@ -54,6 +55,9 @@ class Server(Part, frozen=True):
     """Whether `<provider>/<model>` reaches a provider directly."""
     whole_bytes: Annotated[int, Meta(ge=1_048_576)] = 67_108_864
     """The most that one answer may take when it is held whole; a longer one is streamed."""
+    answers_bytes: Annotated[int, Meta(ge=0, le=2**40)] = 67_108_864
+    """The most that answers to an Idempotency-Key take, which are kept for ten minutes; none takes
+    more than a quarter of it."""
 
 
 class Timeouts(Part, frozen=True):
@@ -162,6 +166,8 @@ class Model(Part, frozen=True):
     )
     """Who may go on when a provider dies in mid-speech; otherwise it breaks off. A cloned voice is
     never changed."""
+    version: str = ""
+    """Whatever it is, another one makes the cache forget what this model has said."""
     share: bool = True
     """Whether requests for the same at the same time are spoken once, for all who ask."""
     clone_fallback: Literal["refuse", "preset"] = "refuse"
@@ -188,6 +194,7 @@ class File(Part, frozen=True):
     timeouts: Timeouts = Timeouts()
     integrity: Integrity = Integrity()
     outlook: Outlook = Outlook()
+    cache: Cache = Cache()
     accounts: Accounts | None = None
     providers: dict[str, ProviderEntry] = {}
     models: dict[str, Model] = {}
@@ -201,6 +208,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts
     integrity: Integrity
     outlook: Outlook
+    cache: Cache
     providers: dict[str, Provider]
     models: dict[str, Model]
     voices: dict[str, Voice]

@@ -35,6 +35,8 @@ class Journal:
             audio_s=_rounded(record.audio_s),
             audio_bytes=record.audio_bytes,
             attempts=len(record.attempts),
+            cache=record.cache or None,
+            repeat=record.repeat or None,
             doubts=record.doubts or None,
         )
 

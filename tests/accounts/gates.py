@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from router.accounts.ledger import named
 from router.accounts.price import credits_of, nano_of
 from router.contract.caller import Ask, Caller, Delivered, Gate, Offer, Price
 from router.contract.provider import Secret
+from router.contract.record import Event
 from router.registry import Kinds
 from router.settings.load import parse
 from router.settings.structs import Settings
@@ -40,10 +41,15 @@ def settings_of(folder: Path, accounts: Mapping[str, Any] | None, **more: Any) -
 
 
 @asynccontextmanager
-async def gated(folder: Path, accounts: Mapping[str, Any], **more: Any) -> AsyncIterator[KeyedGate]:
+async def gated(
+    folder: Path,
+    accounts: Mapping[str, Any],
+    publish: Callable[[Event], None] = lambda _: None,
+    **more: Any,
+) -> AsyncIterator[KeyedGate]:
     """A gate with these accounts; unless they say otherwise, with the app's key."""
     accounts = {"keys": {"app": {"key": APP.reveal()}}, **accounts}
-    async with gate_of(settings_of(folder, accounts, **more)) as gate:
+    async with gate_of(settings_of(folder, accounts, **more), publish) as gate:
         assert isinstance(gate, KeyedGate)
         yield gate
 

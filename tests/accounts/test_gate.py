@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from router.contract.errors import (
     Unauthenticated,
 )
 from router.contract.provider import Secret
+from router.contract.record import Event, LimitRefused
 from router.settings.secret import secret_of
 from tests.accounts.gates import (
     APP,
@@ -307,6 +309,28 @@ async def test_a_text_above_the_burst_is_told_that_it_never_passes(tmp_path: Pat
             await spoken(gate, caller, asking(101))
         assert refused.value.is_useless
         await spoken(gate, caller, asking(100))
+
+
+async def test_every_refusal_by_a_limit_is_published(tmp_path: Path) -> None:
+    limits = {
+        "key": {"concurrent": 1},
+        "looking": {"requests_per_minute": 1},
+        "failing": {"requests_per_minute": 1},
+    }
+    heard: list[Event] = []
+    async with gated(tmp_path, {"limits": limits}, heard.append) as gate:
+        caller = await gate.identify(APP, HOME)
+        async with gate.admit(caller, asking()):
+            for _ in range(2):
+                with pytest.raises(RateLimited):
+                    await spoken(gate, caller, asking())
+                with suppress(RateLimited):
+                    await gate.visit(HOME)
+                with suppress(RateLimited, MissingKey):
+                    await gate.identify(None, HOME)
+    speech = LimitRefused("key", "speeches", "speech")
+    looking = LimitRefused("address", "requests", "looking")
+    assert heard == [speech, speech, looking, LimitRefused("address", "requests", "failing")]
 
 
 async def test_how_others_fare_is_not_told(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_the_shipped_config_needs_no_variable(
     settings = parse(SHIPPED.read_text("utf-8"), kinds)
 
     on = {name for name, provider in settings.providers.items() if provider.off is None}
-    assert on == {"espeak"}
+    assert on == {"espeak", "moss"}
 
 
 def _default(struct: type[msgspec.Struct], name: str) -> str:

@@ -23,7 +23,7 @@ from tests.docs.routes import is_answered
 from tests.support.process import ROOT, ServerProcess
 from tests.support.sound import probed
 
-RUN = "pip install '.[espeak]' && tts-router serve"
+RUN = "pip install '.[espeak,moss]' && tts-router serve"
 CALLED = {
     ".wav": ("wav", "pcm_s16le"),
     ".mp3": ("mp3", "mp3"),

@@ -24,6 +24,8 @@ STOP_S = 20.0
 _ADDRESS = re.compile(r"tts-router serves (http://\S+)/v1 ")
 _KEPT = ("PATH", "LANG", "SYSTEMROOT", "TMPDIR")
 """No key, no proxy and no config of whoever runs the tests reaches the server."""
+_OFFLINE = {"HF_HUB_OFFLINE": "1"}
+"""No test fetches a model."""
 
 
 class Log:
@@ -139,7 +141,8 @@ def serving(
     file = folder / "router.yaml"
     file.write_text(yaml.safe_dump(_at_home(config, folder), allow_unicode=True), "utf-8")
     env = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    env |= {"HOME": str(folder), "PYTHONPATH": _installed(plugins, folder), **(environ or {})}
+    env |= {"HOME": str(folder), "PYTHONPATH": _installed(plugins, folder), **_OFFLINE}
+    env |= environ or {}
     command = (sys.executable, "-m", "router", "serve", "--port", "0", "--log", "json")
     process = subprocess.Popen(
         [*command, "--config", str(file)],

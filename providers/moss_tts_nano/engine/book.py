@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from providers.moss_tts_nano.engine.cadence import CALM_S, HUNGRY_S
+from providers.moss_tts_nano.engine.pace import Pace
 from providers.moss_tts_nano.engine.script import Listener, Script
 from providers.moss_tts_nano.engine.take import Take
 from providers.moss_tts_nano.engine.utterance import Utterance
@@ -44,6 +45,8 @@ class Book:
         """Told when there may be frames to decode."""
         self.is_closing = False
         self.died_of: Exception | None = None
+        self.pace = Pace(clock)
+        """Of the frames that go on; counted under the lock."""
         self._shape = shape
         self._clock = clock
         self._rows = rows
@@ -93,6 +96,12 @@ class Book:
         with self.lock:
             self._forget()
             return len(self._utterances)
+
+    @property
+    def waiting(self) -> int:
+        """Speeches of which nothing was begun yet."""
+        with self.lock:
+            return sum(not one.has_begun for one in self._utterances if not one.is_over)
 
     # ---- for the threads that make frames; the lock is held
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from providers.moss_tts_nano.engine.book import GLANCE_S, Book
 from providers.moss_tts_nano.engine.take import Take
+from providers.moss_tts_nano.engine.tally import Tally
 from providers.moss_tts_nano.guards import Finding
 from providers.moss_tts_nano.parts import Decoder, Floats, Ints
 
@@ -16,6 +17,7 @@ class CodecWorker:
     def __init__(self, book: Book, decoder: Decoder) -> None:
         self._book = book
         self._decoder = decoder
+        self.tally = Tally()
 
     def run(self) -> None:
         """The thread: until the book is closed."""
@@ -44,7 +46,8 @@ class CodecWorker:
     def _decode(self, take: Take, codes: Ints) -> tuple[bytes, Finding | None]:
         if take.state is None:
             take.state = self._decoder.start()
-        samples = self._decoder.decode(take.state, codes)
+        with self.tally.timed("codec"):
+            samples = self._decoder.decode(take.state, codes)
         return pcm(samples), take.hush.hear(samples)
 
     def _note(self, take: Take, first: int, sound: bytes, finding: Finding | None) -> None:

@@ -11,6 +11,7 @@ from providers.moss_tts_nano.engine.codec import CodecWorker
 from providers.moss_tts_nano.engine.loop import Worker, WorkerParts
 from providers.moss_tts_nano.engine.prefixes import Prefixes
 from providers.moss_tts_nano.engine.script import Listener, Script
+from providers.moss_tts_nano.engine.tally import Tally, together
 from providers.moss_tts_nano.engine.utterance import Utterance
 from providers.moss_tts_nano.parts import Decoder, Shape
 
@@ -38,6 +39,9 @@ class Engine:
             Worker(self._book, parts, mode, self._prefixes, crew)
         self._crew = crew
         codecs = [CodecWorker(self._book, decoder) for decoder in decoders]
+        self._tallies = [one.tally for one in (*crew, *codecs)]
+        self.seats = rows
+        """Sequences that may have a seat at once."""
         self._threads = [self._thread(f"moss-frames-{n}", one.run) for n, one in enumerate(crew)]
         self._threads += [self._thread(f"moss-codec-{n}", one.run) for n, one in enumerate(codecs)]
 
@@ -67,6 +71,27 @@ class Engine:
     def rows(self) -> int:
         """Sequences that have a seat now."""
         return sum(len(worker.takes) for worker in self._crew)
+
+    @property
+    def waiting(self) -> int:
+        """Speeches of which nothing was begun yet."""
+        return self._book.waiting
+
+    @property
+    def frames(self) -> int:
+        """All that were ever made."""
+        return self._book.pace.all
+
+    @property
+    def frames_per_s(self) -> float:
+        """Of late."""
+        with self._book.lock:
+            return self._book.pace.per_s()
+
+    @property
+    def tally(self) -> Tally:
+        """What all threads together have done so far."""
+        return together(self._tallies)
 
     @property
     def prefix_bytes(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from providers.moss_tts_nano.draws import Mode, stacked
 from providers.moss_tts_nano.engine.book import Book
 from providers.moss_tts_nano.engine.prefixes import Prefixes
+from providers.moss_tts_nano.engine.tally import Tally
 from providers.moss_tts_nano.engine.take import Take, mark
 from providers.moss_tts_nano.parts import (
     Floats,
@@ -59,6 +60,7 @@ class Worker:
         self._prefixes = prefixes
         self._crew = crew
         self._keeps_prefixes = True
+        self.tally = Tally()
         self.takes: list[Take] = []
         """Those that sit in this worker's seats; changed under the book's lock."""
         crew.append(self)
@@ -124,7 +126,8 @@ class Worker:
         for take in takes:
             prefix = self._prefix(take)
             rows = take.chunk.rows[prefix.length if prefix else 0 :]
-            take.seat, take.hidden = model.join(rows, prefix)
+            with self.tally.timed("prefill"):
+                take.seat, take.hidden = model.join(rows, prefix)
             shape = self._parts.shape
             take.seen = np.zeros((shape.codebooks, shape.codebook_size), dtype=np.int32)
 
@@ -138,7 +141,8 @@ class Worker:
         if prefix is not None:
             return prefix
         model = self._parts.language_model
-        seat, _ = model.join(take.chunk.rows[:rows])
+        with self.tally.timed("prefill"):
+            seat, _ = model.join(take.chunk.rows[:rows])
         try:
             prefix = model.keep(seat, rows)
         finally:
@@ -163,7 +167,8 @@ class Worker:
             if take.seen is not None:
                 mark(take.seen, take.frames[-1])
         seats = [take.seat for take in going if take.seat is not None]
-        hidden = self._parts.language_model.step(seats, rows)
+        with self.tally.timed("decode"):
+            hidden = self._parts.language_model.step(seats, rows)
         for take, state in zip(going, hidden, strict=True):
             take.hidden = state
 
@@ -172,7 +177,8 @@ class Worker:
         hidden: Floats = np.stack([take.hidden for take in takes if take.hidden is not None])
         seen: Ints = np.stack([take.seen for take in takes if take.seen is not None])
         draws = stacked([take.draws.frame() for take in takes], self._mode)
-        return sampler.sample(hidden, seen, draws)
+        with self.tally.timed("local"):
+            return sampler.sample(hidden, seen, draws)
 
     def _noted(self, takes: Sequence[Take], frames: Frames) -> list[Take]:
         """Tell the book; gives those that go on."""
@@ -183,6 +189,7 @@ class Worker:
                     take.utterance.stop(take)
                 elif take.utterance.add(take, codes):
                     going.append(take)
+            self._book.pace.count(int(frames.goes_on.sum()))
             self._book.sound.notify_all()
             if len(going) < len(takes):
                 self._book.work.notify_all()

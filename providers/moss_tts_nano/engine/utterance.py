@@ -50,6 +50,10 @@ class Utterance:
         heard_s = self._handed_bytes / self.frame_bytes * self._frame_s
         return heard_s - (now - self._first_at)
 
+    @property
+    def has_begun(self) -> bool:
+        return any(self._attempts)
+
     # ---- for those who make frames
 
     def next_chunk(self, most_ahead: int) -> int | None:
@@ -126,7 +130,9 @@ class Utterance:
             return None
         if self._held_frames(take) + self._unread_frames() >= DECODED_AHEAD_FRAMES:
             return None
-        wanted = piece_frames(None if self._first_at is None else self.lead_s(now))
+        if self._first_at is None:
+            return take, 1
+        wanted = piece_frames(self.lead_s(now))
         if take.to_decode < wanted and not take.is_made:
             return None
         return take, min(take.to_decode, MOST_FRAMES)

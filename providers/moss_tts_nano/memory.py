@@ -1,0 +1,47 @@
+"""How much memory this process has, and how much it could still have."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PROC = Path("/proc")
+_CGROUP = Path("/sys/fs/cgroup")
+"""Within a container its own group is the root of what can be seen."""
+
+
+def resident_bytes() -> int | None:
+    """`None` where nobody tells (only Linux does)."""
+    try:
+        pages = int((_PROC / "self" / "statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def available_bytes(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int | None:
+    """What can be had without swapping: of the machine, or of the container if that is less.
+    `None` where nobody tells."""
+    known = [one for one in (_of_machine(proc), _of_container(cgroup)) if one is not None]
+    return min(known, default=None)
+
+
+def _of_machine(proc: Path) -> int | None:
+    try:
+        lines = (proc / "meminfo").read_text().splitlines()
+        told = next(line.split() for line in lines if line.startswith("MemAvailable:"))
+        return int(told[1]) * 1024
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+
+
+def _of_container(cgroup: Path) -> int | None:
+    """Of control groups v2; pages of files that were not used of late can be taken back."""
+    try:
+        most = int((cgroup / "memory.max").read_text())  # `max`: there is no limit
+        used = int((cgroup / "memory.current").read_text())
+        stat = (cgroup / "memory.stat").read_text().splitlines()
+        idle = dict(line.split() for line in stat).get("inactive_file", "0")
+        return max(0, most - used + int(idle))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,13 @@
+"""The small size of `tests.soak.nothing_lost`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.soak.nothing_lost import check, survive
+
+
+def test_no_word_is_lost_or_heard_twice_whoever_dies(tmp_path: Path) -> None:
+    outcome = survive(30, tmp_path)
+    check(outcome)
+    assert outcome.broken["same-voice"]
