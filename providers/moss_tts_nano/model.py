@@ -41,6 +41,7 @@ class Model(NamedTuple):
     """What is there once it is ready."""
 
     format: AudioFormat
+    shape: Shape
     capabilities: Capabilities
     voices: BuiltinVoices
     clones: Clones

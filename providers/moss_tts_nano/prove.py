@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
+from providers.moss_tts_nano.compact.shipped import CannotRebuild
 from providers.moss_tts_nano.draws import Mode
 from providers.moss_tts_nano.layout import Layout
 from providers.moss_tts_nano.parts import Decoder, Floats, Frames, FrameSampler, Ints
@@ -80,10 +81,12 @@ class Prover:
         for part in parts:
             try:
                 verdict = self._checks[part](other)
+            except CannotRebuild as error:
+                verdict = _verdict(part, f"it cannot be rebuilt: {error.reason}", {})
             except Exception as error:  # a graph that cannot run is not proven
                 reason = " ".join(str(error).split())[:200]
                 why = f"it failed with {type(error).__name__}: {reason}"
-                verdict = Verdict(part=part, proven=False, why=why, measured={})
+                verdict = Verdict(part=part, proven=False, why=why, measured={}, failed=True)
             other.unload()
             yield verdict
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from providers.moss_tts_nano.guards import Fault, Finding
 from providers.moss_tts_nano.model import MODEL, Model
+from providers.moss_tts_nano.saved import SavedVoices, new_id, normal
 from providers.moss_tts_nano.settings import Settings
 from providers.moss_tts_nano.speech import hearing
 from providers.moss_tts_nano.starting import Start
@@ -30,14 +31,21 @@ _FINDINGS: Mapping[Fault, str] = {
 
 _QUICK_S = 10.0
 """How long a start is waited for that has nothing to fetch or to build; it takes about a second."""
+_LOOK_S = 2.0
+"""How soon a voice is known that another process had kept."""
+
+_Result = TypeVar("_Result")
 
 
 class Moss:
-    """Nothing is on offer until the model is ready."""
+    """Nothing is on offer until the model is ready. It keeps voices (`KeepsVoices`)."""
 
-    def __init__(self, host: Host, start: Start, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, host: Host, start: Start, saved: SavedVoices, threads: ThreadPoolExecutor
+    ) -> None:
         self._host = host
         self._start = start
+        self._saved = saved
         self._threads = threads
         self._regenerated = Counter(dict.fromkeys(_FINDINGS.values(), 0))
 
@@ -61,10 +69,58 @@ class Moss:
         model = self._ready()
         _check(model, order, format)
         voice = await self._voice(model, order)
-        loop = asyncio.get_running_loop()
-        script = await loop.run_in_executor(self._threads, model.scripts.script, order, voice)
+        script = await self._in_thread(model.scripts.script, order, voice)
         async with hearing(model.engine, model.mailbox, script, self._doubt) as chunks:
             yield AudioStream(model.format, chunks, voice=voice.name)
+
+    # ---- voices that are kept
+
+    async def add(self, name: str, clip: Clip, consent: str, owner: str) -> SavedVoice:
+        name, consent = normal(name), consent.strip()
+        self._saved.check(name, consent, owner)
+        model = self._ready()
+        try:
+            reference = await model.clones.voice(clip)
+        except Refused as error:
+            raise BadClip(error.message) from error
+        voice = SavedVoice(
+            id=new_id(),
+            name=name,
+            owner=owner,
+            consent=consent,
+            created=int(time.time()),
+            sample_sha256=await self._in_thread(_sha256, clip.data),
+            sample_s=len(reference.codes) * model.shape.frame_samples / model.shape.sample_rate,
+        )
+        await self._in_thread(self._saved.keep, voice, reference.codes)
+        self._tell()
+        return voice
+
+    def list(self, owner: str | None = None) -> Sequence[SavedVoice]:
+        return self._saved.every() if owner is None else self._saved.of(owner)
+
+    async def delete(self, id: str) -> None:
+        await self._in_thread(self._saved.delete, id)
+        self._tell()
+
+    async def export(self, id: str) -> bytes:
+        return await self._in_thread(self._saved.export, id)
+
+    async def look(self) -> None:
+        """The task: notice what other processes do to the voices that are kept."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            with suppress(OSError):  # what was known stays
+                has_changed, _ = await self._in_thread(self._saved.refresh)
+                if has_changed:
+                    self._tell()
+
+    def _tell(self) -> None:
+        self._host.publish(OffersChanged(self._host.name))
+
+    async def _in_thread(self, act: Callable[..., _Result], *arguments: object) -> _Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, act, *arguments)
 
     def _ready(self) -> Model:
         model = self._start.model
@@ -75,9 +131,10 @@ class Moss:
         return model
 
     async def _voice(self, model: Model, order: SpeechOrder) -> Reference:
-        if order.clip is None:
-            return model.voices.voice(order.voice, order.language)
-        return await model.clones.voice(order.clip)
+        if order.clip is not None:
+            return await model.clones.voice(order.clip)
+        saved = self._saved.find(order.voice.id, model.shape)
+        return saved or model.voices.voice(order.voice, order.language)
 
     def _doubt(self, finding: Finding, made_again: bool) -> None:  # a callback
         name, found = self._host.name, _FINDINGS[finding.fault]
@@ -86,6 +143,10 @@ class Moss:
             self._host.publish(ChunkRegenerated(name, found))
         else:
             self._host.publish(SpeechDoubted(name, MODEL, found, certain=False))
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _check(model: Model, order: SpeechOrder, format: AudioFormat) -> None:
@@ -102,12 +163,19 @@ def _check(model: Model, order: SpeechOrder, format: AudioFormat) -> None:
 async def open_moss(settings: Settings, host: Host) -> AsyncIterator[Provider]:
     """Open the provider. It starts in the background; a start that has nothing to fetch or to
     build is waited for, so that it speaks the first text too. Nothing is left on leaving."""
+    saved = SavedVoices(host.data_dir / "voices")
+    with suppress(OSError):  # it is tried again
+        await asyncio.to_thread(saved.refresh)
     with_threads = ThreadPoolExecutor(2, thread_name_prefix="moss-text")
     start = Start(settings, host, with_threads)
+    moss = Moss(host, start, saved, with_threads)
+    looking = asyncio.create_task(moss.look(), name="moss-voices")
     try:
         starting = asyncio.create_task(start.run(), name="moss-start")
         await start.is_quick(_QUICK_S)
-        yield Moss(host, start, with_threads)
+        yield moss
     finally:
+        looking.cancel()
         await start.close(starting)
+        await asyncio.gather(looking, return_exceptions=True)
         await asyncio.to_thread(with_threads.shutdown, wait=True, cancel_futures=True)

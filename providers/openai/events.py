@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
 import msgspec
 
@@ -20,12 +20,19 @@ _LONGEST_EVENT_BYTES = 8 * 1024 * 1024
 _LAST_CHUNK_S = 0.1
 
 
+class Usage(msgspec.Struct):
+    """What the last event says that it costs."""
+
+    total_tokens: int | None = None
+
+
 class Event(msgspec.Struct):
     """What we read of an event."""
 
     type: str = ""
     audio: str | None = None
     delta: str | None = None
+    usage: Usage | None = None
 
 
 _DONE = Event("speech.audio.done")
@@ -56,8 +63,11 @@ class Lines:
             raise OverflowError
 
 
-async def spoken(name: str, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The audio of a stream of events, up to the one that ends it.
+async def spoken(
+    name: str, body: AsyncIterator[bytes], billed: Callable[[int], None]
+) -> AsyncGenerator[bytes, None]:
+    """The audio of a stream of events, up to the one that ends it; `billed` hears how many tokens
+    that one tells.
 
     Raises:
         Broken: the upstream says that it failed, or never says that all is told.
@@ -69,6 +79,8 @@ async def spoken(name: str, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes,
             for payload in lines.feed(chunk):
                 event = _DONE if payload == b"[DONE]" else msgspec.json.decode(payload, type=Event)
                 if event.type == _DONE.type:
+                    if event.usage is not None and event.usage.total_tokens is not None:
+                        billed(event.usage.total_tokens)
                     await _drain(body)
                     return
                 if event.type.endswith("error") or not event.type:

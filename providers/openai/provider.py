@@ -52,10 +52,12 @@ class OpenAi:
                     yield told
                 return
             # Some servers choose events by themselves, others know no events: what came counts.
+            bill = _Bill()
             async with (
-                aclosing(spoken(name, answer)) as chunks,
+                aclosing(spoken(name, answer, bill.hear)) as chunks,
                 speech(name, answer, format, chunks=chunks, framed=True) as told,
             ):
+                bill.stream = told
                 yield told
 
     async def health(self) -> None:
@@ -84,6 +86,16 @@ class OpenAi:
             elif name not in _PROTOCOL_FIELDS:
                 body[name] = value
         return body | dict(self._settings.extra)
+
+
+class _Bill:
+    """Writes what the upstream's last event tells into the stream that it ends."""
+
+    stream: AudioStream | None = None
+
+    def hear(self, tokens: int) -> None:
+        if self.stream is not None:
+            self.stream.tokens = tokens
 
 
 def _capabilities(model: Model) -> Capabilities:

@@ -158,6 +158,7 @@ class Admission:
 
     async def _let_go(self, granted: Granted, charged: int) -> None:
         """Give back the slots, and of the day's share what was not used after all."""
+        await self._rates.give(granted)  # first: a slot that is kept by mistake is kept for long
         said = self._ask.characters if self._heard is not None else 0
         for demand in granted.demands:
             limit = demand.limit
@@ -165,7 +166,6 @@ class Admission:
                 used = amount_of(limit, said, charged)
                 if used != demand.amount:
                     await self._rates.adjust(granted, demand, used)
-        await self._rates.give(granted)
 
     def _cost_nano(self, heard: Delivered) -> int:
         is_paid = self._reserved is not None and not self._reserved.amount_nano

@@ -66,10 +66,11 @@ async def admins_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
         NoSuchPath: there are no keys here at all.
         MissingKey, Unauthenticated, Forbidden, RateLimited: not an admin.
     """
-    gate: KeyedGate | None = connection.app.state.keyed
+    state = connection.scope["state"]  # that of the config with which the request began
+    gate: KeyedGate | None = state["keyed"]
     if gate is None:
         raise NoSuchPath("There are no keys here: the config has no table `accounts`.")
-    door: Door = connection.app.state.door
+    door: Door = state["door"]
     request: ApiRequest = ApiRequest(connection.scope)
     await gate.check_admin(credential(request), door.address(request))
 

@@ -12,6 +12,7 @@ from router.api import shapes
 from router.api.body import BODY_BYTES, ApiRequest
 from router.api.door import Door
 from router.contract.errors import SpeechError
+from router.contract.provider import HasState, State
 from router.dispatch.house import ConfigState, House
 from router.dispatch.limits import Places
 from router.dispatch.speaker import Explained, Speaker
@@ -40,7 +41,7 @@ class PlacesState(msgspec.Struct, frozen=True):
 
 
 class ProviderState(msgspec.Struct, frozen=True):
-    """One provider: on, or off with the reason and the remedy."""
+    """One provider: on, not ready yet, or off with the reason and the remedy."""
 
     state: str
     kind: str
@@ -48,6 +49,8 @@ class ProviderState(msgspec.Struct, frozen=True):
     slots: PlacesState | None
     breakers: dict[str, BreakerState]
     """Of each of its models that was ever asked."""
+    inside: State | None
+    """What it tells of itself, where it tells anything."""
 
 
 class ModelState(msgspec.Struct, frozen=True):
@@ -198,13 +201,25 @@ def _provider_state(name: str, speaker: Speaker, beliefs: Beliefs) -> ProviderSt
         for (provider, model), belief in beliefs.items()
         if provider == name
     }
+    is_mute = offered.off is None and not offered.capabilities
+    inside = _inside(speaker.roster.providers.get(name))
     return ProviderState(
-        state="off" if offered.off else "on",
+        state="off" if offered.off else "not ready" if is_mute else "on",
         kind=offered.kind,
-        reason=offered.off,
+        reason=inside.line if is_mute and inside is not None else offered.off,
         slots=_places_state(speaker.asker.slots[name]) if not offered.off else None,
         breakers=breakers,
+        inside=inside,
     )
+
+
+def _inside(provider: object) -> State | None:
+    if not isinstance(provider, HasState):
+        return None
+    try:
+        return provider.state()
+    except Exception as error:  # a plugin's bug: the rest can still be told
+        return State(line=f"its state cannot be told ({type(error).__name__}).")
 
 
 def _places_state(places: Places) -> PlacesState:

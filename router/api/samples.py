@@ -18,7 +18,7 @@ from router.api.errors import answer
 from router.api.fields import Asked
 from router.api.response import Headers, plain
 from router.contract.audio import AudioFormat
-from router.contract.caller import Caller
+from router.contract.caller import HOUSE, Caller
 from router.contract.errors import NobodySpoke, Overloaded, SpeechError, UnknownModel
 from router.contract.record import SpeechRecord
 from router.contract.speech import SpeechRequest
@@ -145,7 +145,7 @@ class SamplesController(Controller):
         record = door.opened(request, "openai")
         error: BaseException | None = None
         try:
-            caller = await door.caller(request)
+            caller = HOUSE
             response = await samples.sample(voice, caller, record)
             record.status, record.outcome = 200, "spoken"
         except SpeechError as refused:

@@ -53,12 +53,12 @@ def serve(config: str | None, host: str | None, port: int | None, log: str) -> N
 
     def started(speaker: Speaker) -> None:
         _tell(speaker, house, settings, address)
-        server.hear_hang_up(reloads)
         _settle_memory()
 
     app = create_app(settings, kinds, started=started, house=house, reloads=reloads)
     server = _Server(
         house,
+        reloads,
         uvicorn.Config(
             app,
             log_config=None,
@@ -78,37 +78,33 @@ def serve(config: str | None, host: str | None, port: int | None, log: str) -> N
 class _Server(uvicorn.Server):
     """uvicorn that stays at the door while speech is under way, and says that it is closing."""
 
-    def __init__(self, house: House, config: uvicorn.Config) -> None:
+    def __init__(self, house: House, reloads: Reloads, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._house = house
+        self._reloads = reloads
+        self._had_terminal = sys.stderr.isatty()
         self._closes_at: float | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """An end by SIGTERM or Ctrl-C is a clean one: status 0."""
-        handlers = {number: signal.getsignal(number) for number in uvicorn.server.HANDLED_SIGNALS}
-        for number in handlers:
-            signal.signal(number, self.handle_exit)
+        """An end by SIGTERM or Ctrl-C is a clean one: status 0. What a signal asks for is seen with
+        the next tick."""
+        heard = dict.fromkeys(uvicorn.server.HANDLED_SIGNALS, self.handle_exit)
+        if _SIGHUP is not None:
+            heard[_SIGHUP] = self._hung_up
+        handlers = {number: signal.signal(number, hear) for number, hear in heard.items()}
         try:
             yield
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
-    def hear_hang_up(self, reloads: Reloads) -> None:
-        """SIGHUP has the config read again; where it tells that the terminal has gone, it ends the
-        server, as it would without us."""
-        if _SIGHUP is None:
-            return
-        had_terminal = sys.stderr.isatty()
-
-        def heard() -> None:
-            if had_terminal and not sys.stderr.isatty():
-                self.handle_exit(signal.SIGTERM, None)
-            else:
-                reloads.ask()
-
-        asyncio.get_running_loop().add_signal_handler(_SIGHUP, heard)
+    def _hung_up(self, sig: int, frame: FrameType | None) -> None:
+        """Have the config read again; where the terminal has gone, end, as it would without us."""
+        if self._had_terminal and not sys.stderr.isatty():
+            self.handle_exit(sig, frame)
+        else:
+            self._reloads.ask()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._house.close()
@@ -212,6 +208,8 @@ def _tell(speaker: Speaker, house: House, settings: Settings, address: str) -> N
     for name, provider in state.providers.items():
         if provider.state == "off":
             lines.append(f"  {name} is off: {provider.reason}")
+        elif provider.state == "not ready" and provider.reason:
+            lines.append(f"  {name} is not ready: {provider.reason}")
     if settings.keyed:
         lines.append("  a key is needed: tts-router keys --help")
     click.echo("\n".join(lines), err=True)

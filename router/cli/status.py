@@ -59,6 +59,8 @@ def _lines(models: dict[str, Any], providers: dict[str, Any]) -> Iterator[str]:
         off = f": {provider['reason']}" if provider["reason"] else ""
         slots = f", {_places(provider['slots'])} slots" if provider["slots"] else ""
         yield f"{name} ({provider['kind']}) is {provider['state']}{off}{slots}"
+        if (inside := provider.get("inside")) and inside["line"] != provider["reason"]:
+            yield f"  {inside['line']}"
         for model, breaker in provider["breakers"].items():
             if breaker["state"] != "closed":
                 yield f"  {model}: {_rest(breaker)}"

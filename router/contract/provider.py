@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from router.contract.audio import AudioFormat, AudioStream
+from router.contract.audio import AudioFormat, AudioStream, Clip
 from router.contract.record import AssetsStage, Event
 from router.contract.speech import Capabilities, SpeechOrder, Voice
 
@@ -150,6 +150,75 @@ class HasState(Protocol):
 
     def state(self) -> State:
         """How it is now. Cheap: it is asked a few times a second at most, in the event loop."""
+        ...
+
+
+LOCAL_OWNER = "local"
+"""Whose voices are kept on a server without keys: the id of its only caller."""
+
+
+class SavedVoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A voice that somebody had kept: whose, since when, and by whose leave. Its repr tells none of
+    it, and neither its sound nor its codes are in it."""
+
+    id: str
+    """The provider's own, by which an order asks for it. Nobody can guess it, and none is given
+    twice."""
+    name: str
+    owner: str
+    """The `Caller.id` of the only one who may see, use and delete it."""
+    consent: str
+    """The words of whoever speaks in the sample, or about them."""
+    created: int
+    """Seconds since 1970."""
+    sample_sha256: str
+    """Of the file that was sent, in hex."""
+    sample_s: float
+    """How much of the sample was taken."""
+
+    def __repr__(self) -> str:
+        return f"SavedVoice({self.id!r})"
+
+
+@runtime_checkable
+class KeepsVoices(Protocol):
+    """A provider that keeps voices made of samples, each for its owner alone.
+
+    They are not among `voices()`, which everybody sees. A sample is never kept, and what is kept of
+    it appears in no repr and no log. `OffersChanged` follows every change.
+    """
+
+    async def add(self, name: str, clip: Clip, consent: str, owner: str) -> SavedVoice:
+        """Keep the voice of a decoded sample.
+
+        Raises:
+            InvalidRequest: the name or the consent cannot be taken; `param` says which.
+            BadClip: the sample says too little of a voice.
+            ProviderError: it cannot be kept, or not now.
+        """
+        ...
+
+    def list(self, owner: str | None = None) -> Sequence[SavedVoice]:
+        """The voices of an owner, or of all, the oldest first. Cheap: it is asked with every
+        request."""
+        ...
+
+    async def delete(self, id: str) -> None:
+        """Forget a voice, for good.
+
+        Raises:
+            UnknownVoice: there is none of this id.
+            ProviderError: it cannot be deleted.
+        """
+        ...
+
+    async def export(self, id: str) -> bytes:
+        """All that is kept of a voice, as a file.
+
+        Raises:
+            UnknownVoice: there is none of this id.
+            ProviderError: it cannot be read.
+        """
         ...
 
 

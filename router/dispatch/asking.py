@@ -27,6 +27,8 @@ from router.settings.structs import Settings
 
 Failed = tuple[Candidate, ProviderError]
 
+_LONGEST_PAUSE_S = 5.0
+"""Beyond it a caller is told to come again rather than kept waiting."""
 _MOST_SAVED = 10.0
 _LEAST_HEARD = 20
 """First sounds that must be known of a provider before one of its is late."""
@@ -185,7 +187,7 @@ class Asker:
         that is longer than there is time."""
         waits = [error.retry_after for _, error in later if error.retry_after is not None]
         pause_s = max(self._dice() * self._timeouts.retry_pause_s, min(waits, default=0.0))
-        if _now() + pause_s >= want.deadline:
+        if pause_s > _LONGEST_PAUSE_S or _now() + pause_s >= want.deadline:
             return False
         await asyncio.sleep(pause_s)
         return True

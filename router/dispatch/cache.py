@@ -7,10 +7,9 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 import structlog
@@ -22,10 +21,9 @@ from router.settings.cache import Cache as Rules
 from router.settings.structs import Settings
 
 _log = structlog.get_logger(__name__)
-_Found = TypeVar("_Found")
 
 FOLDER = "speech"
-_READ_S = 1.0
+_READ_S = 0.5
 """A disk that is slower than this is slower than most synthesis."""
 _CLOSE_S = 5.0
 """For what is not yet written when the server stops."""
@@ -90,7 +88,9 @@ class SpeechCache:
         self._now = now
         self._memory = Memory(rules.memory_bytes, rules.age_s, now)
         # Threads of its own: a disk that hangs keeps nothing else waiting.
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="speech-cache")
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="speech-cache")
+        self._stuck: Future[object] | None = None
+        """A read that was given up while it still hung: until it ends the disk is not asked."""
         self._waiting: asyncio.Queue[tuple[Callable[[], None], int]] = asyncio.Queue(_WAITING)
         self._waiting_bytes = 0
         self._has_failed = False
@@ -100,18 +100,23 @@ class SpeechCache:
         if held is not None:
             self._touch(name, held)
             return held.kept
-        if self._files is None:
-            return None
-        try:
-            async with asyncio.timeout(_READ_S):
-                found = await self._in_thread(partial(self._files.read, name))
-        except OSError as error:  # TimeoutError is one
-            self._failed(error)
-            return None
+        found = await self._on_disk(self._files, name) if self._files is not None else None
         if found is None:
             return None
         self._memory.put(name, *found)
         return found[0]
+
+    async def _on_disk(self, files: Files, name: str) -> tuple[Kept, float] | None:
+        if self._stuck is not None and not self._stuck.done():
+            return None
+        reading = self._threads.submit(files.read, name)
+        try:
+            async with asyncio.timeout(_READ_S):
+                return await asyncio.wrap_future(reading)
+        except OSError as error:  # TimeoutError is one
+            self._stuck = reading
+            self._failed(error)
+            return None
 
     def put(self, name: str, kept: Kept) -> None:
         """Keep it: in memory now, on disk soon. Where the disk is far behind, in memory only."""
@@ -150,16 +155,13 @@ class SpeechCache:
         while True:
             work, size = await self._waiting.get()
             try:
-                await self._in_thread(work)
+                await asyncio.wrap_future(self._threads.submit(work))
                 self._has_failed = False
             except OSError as error:
                 self._failed(error)
             finally:
                 self._waiting_bytes -= size
                 self._waiting.task_done()
-
-    async def _in_thread(self, work: Callable[[], _Found]) -> _Found:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _failed(self, error: OSError) -> None:
         """Told once, until the disk works again: speech does not depend on it."""

@@ -13,9 +13,10 @@ from router.contract.record import Cached
 from router.contract.speech import SpeechRequest, Terms
 from router.dispatch.answers import Answers, Turn
 from router.dispatch.cache import SpeechCache
-from router.dispatch.kept import About, Kept, kept_of
+from router.dispatch.kept import About, Again, Kept, kept_of
 from router.dispatch.made import Made
 from router.dispatch.outlook import Outlook
+from router.dispatch.speech import Speech
 from router.dispatch.verdicts import trail
 from router.routing.plan import Candidate, Plan
 
@@ -44,12 +45,12 @@ class Keeper:
             IdempotencyConflict: its key stands for another request.
         """
         cache = self._cache if self._may_cache(request, terms) else None
-        if cache is None and ask.once is None:
+        if (cache is None and ask.once is None) or not ask.characters:
             return None
         turn = self._answers.begin(caller.id, ask.once) if ask.once is not None else None
         owner = caller.id if cache is not None and cache.rules.scope == "caller" else ""
         naming = Naming(self._key, owner, request, made)
-        return Keeping(made, cache, naming, turn, self._outlook)
+        return Keeping(request, made, cache, naming, turn, self._outlook)
 
     def _may_cache(self, request: SpeechRequest, terms: Terms) -> bool:
         cache = self._cache
@@ -99,6 +100,7 @@ class Keeping:
 
     def __init__(
         self,
+        request: SpeechRequest,
         made: Plan,
         cache: SpeechCache | None,
         naming: Naming,
@@ -110,9 +112,9 @@ class Keeping:
         self._naming = naming
         self._turn = turn
         self._outlook = outlook
-        self.cached: Cached = "" if cache is None else "miss"
-        self.is_repeat = False
-        """Whether it was answered before, under the same key."""
+        self._characters = len(request.text)
+        self._cached: Cached = "" if cache is None else "miss"
+        self._is_repeat = False
         sizes = [cache.rules.entry_bytes] if cache is not None else []
         self.most_bytes = max([*sizes, turn.largest_bytes] if turn is not None else sizes)
         """The longest speech that anybody here would keep."""
@@ -122,25 +124,41 @@ class Keeping:
         """What another request under the same key finds it by, while it is made."""
         return (self._turn.name,) if self._turn is not None else ()
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        return (LOST,) if self._turn is not None and self._turn.is_lost else ()
-
-    async def found(self, candidates: Sequence[Candidate]) -> Kept | None:
+    async def again(self, candidates: Sequence[Candidate]) -> Speech | None:
         """What was kept: the answer under this key, else what those who would be asked now, in this
         order, have said before. Who is left alone at present is passed over."""
-        found = self._answered()
-        if found is None and self._cache is not None:
-            found = await self._in_cache(self._cache, candidates)
-            if found is None:
-                return self._answered()  # it may have come while the disk was read
-        return found
-
-    def _answered(self) -> Kept | None:
-        answer = self._turn.kept if self._turn is not None else None
-        if answer is not None:
-            self.is_repeat, self.cached = True, "hit" if answer.was_cached else ""
+        answer = self.answer()
+        if answer is None and self._cache is not None:
+            kept = await self._in_cache(self._cache, candidates)
+            return None if kept is None else self._given(kept)
         return answer
+
+    def answer(self) -> Speech | None:
+        """What was answered before under this key."""
+        kept = self._turn.kept if self._turn is not None else None
+        if kept is None:
+            return None
+        self._is_repeat, self._cached = True, "hit" if kept.was_cached else ""
+        return self._given(kept)
+
+    def _given(self, kept: Kept) -> Speech:
+        about, sound = kept.about, Again(kept)
+        return Speech(
+            chunks=sound.body,
+            format=sound.format,
+            length=sound.length,
+            model=self._plan.model,
+            provider=about.provider,
+            upstream_model=about.model,
+            voice=about.voice,
+            fallback=about.fallback,
+            ignored=about.ignored,
+            warnings=about.warnings,
+            characters=self._characters,
+            sound=sound,
+            cache=self._cached,
+            repeat=self._is_repeat,
+        )
 
     async def _in_cache(self, cache: SpeechCache, candidates: Sequence[Candidate]) -> Kept | None:
         resting: list[tuple[Candidate, ProviderError]] = []
@@ -155,17 +173,20 @@ class Keeping:
         return None
 
     def _hit(self, about: About, kept: Kept) -> Kept:
-        self.cached = "hit"
+        self._cached = "hit"
         hit = Kept(about, kept.chunks, was_cached=True)
         if self._turn is not None:
             self._turn.heard()
             self._turn.keep(hit)
         return hit
 
-    def heard(self) -> None:
-        """There is a sound."""
+    def heard(self, speech: Speech) -> None:
+        """It was not kept, and is being made."""
+        speech.cache = self._cached
         if self._turn is not None:
             self._turn.heard()
+            if self._turn.is_lost:
+                speech.warnings += (LOST,)
 
     def keep(self, made: Made, chunks: tuple[bytes, ...] | None) -> None:
         """Keep what was made, now that it has come to its end; `None`: it was too long."""

@@ -37,7 +37,7 @@ _PART = re.compile(r"\.[0-9a-f]{40}\.[0-9a-f]+\.part")
 
 
 class Files:
-    """The folder. Not for two threads at once."""
+    """The folder. Any thread may read; one at a time may write."""
 
     def __init__(
         self,
@@ -172,5 +172,3 @@ class Files:
 
 def _on_disk(size: int) -> int:
     return -(-size // _BLOCK_BYTES) * _BLOCK_BYTES
-
-

@@ -129,6 +129,7 @@ class Recital:
             self._want,
             request=request,
             candidates=[_in_samples(one) for one in self._who],
+            ask=msgspec.structs.replace(self._want.ask, characters=len(piece)),
             deadline=deadline,
             whole_bytes=self._hold_bytes,
         )

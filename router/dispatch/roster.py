@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import msgspec
 import structlog
 
 from router.contract.errors import ProviderError
-from router.contract.provider import Provider
+from router.contract.provider import KeepsVoices, Provider, SavedVoice
 from router.contract.record import Event, OffersChanged
 from router.contract.speech import Voice
 from router.routing.catalogue import Offered, Offers
@@ -40,8 +41,25 @@ class Roster:
         if before is not None:
             same = self.shared_with(before)
             self._voices = {name: v for name, v in before._voices.items() if name in same}  # noqa: SLF001  # its own kind
+        self._keepers = {n: part for n, part in providers.items() if isinstance(part, KeepsVoices)}
         self._changed = asyncio.Event()
         self.offers: Offers = self._picture()
+
+    @property
+    def keepers(self) -> Mapping[str, KeepsVoices]:
+        """The providers that keep voices."""
+        return self._keepers
+
+    def offers_to(self, owner: str) -> Offers:
+        """`offers`, and in them the voices that this owner alone may use, under their names and
+        their ids. A name that is everybody's goes first."""
+        own: dict[str, Offered] = {}
+        for provider, keeper in self._keepers.items():
+            if saved := _saved(provider, keeper, owner):
+                offered = self.offers[provider]
+                voices = {**saved, **offered.voices}
+                own[provider] = msgspec.structs.replace(offered, voices=voices)
+        return {**self.offers, **own} if own else self.offers
 
     def shared_with(self, before: Roster) -> set[str]:
         """The providers that are the very same here and there."""
@@ -111,6 +129,18 @@ class Roster:
             voices=self._voices.get(name, {}),
             gain_db=settings.entry.gain_db,
         )
+
+
+def _saved(provider: str, keeper: KeepsVoices, owner: str) -> dict[str, Voice]:
+    """The voices that a provider keeps for somebody, by name and id, casefolded."""
+    try:
+        kept: Sequence[SavedVoice] = keeper.list(owner)
+    except Exception as error:  # a plugin's bug: the other voices are still there
+        _log.error("saved voices failed", provider=provider, error=type(error).__name__)
+        return {}
+    voices = {one.id: Voice(id=one.id, name=one.name) for one in kept}
+    named = {one.name.casefold(): voices[one.id] for one in reversed(kept)}
+    return {**named, **voices}
 
 
 class Rosters:

@@ -25,7 +25,6 @@ from router.dispatch.answers import Answers
 from router.dispatch.asking import Asker, NobodyHas, Want
 from router.dispatch.cache import SpeechCache
 from router.dispatch.keeping import Keeper, Keeping
-from router.dispatch.kept import Again, Kept
 from router.dispatch.limits import Full, Hold, Places
 from router.dispatch.made import Made
 from router.dispatch.observers import Observers
@@ -86,7 +85,9 @@ class Speaker:
         self._keeper = Keeper(self._key, cache, answers, self.asker.outlook)
         self._settings = settings
         self._timeouts = settings.timeouts
-        self._places = Places(settings.server.places, queue=settings.server.places)
+        self._places, self._places_again = (
+            Places(settings.server.places, queue=settings.server.places) for _ in range(2)
+        )
 
     def explain(self, request: SpeechRequest) -> Explained:
         """Who would be asked, and why everybody else would not. Nothing is spoken or counted.
@@ -127,8 +128,13 @@ class Speaker:
                 if keeping is not None:
                     stack.callback(keeping.leave)
                 grant = await stack.enter_async_context(self.gate.admit(caller, ask))
-                stack.callback((await self._place(made, len(request.text))).release)
-                if is_speakable(request.text):
+                if keeping is not None:
+                    speech = await keeping.again(self._ordered(request, made, terms))
+                place = await self._place(made, len(request.text), is_kept=speech is not None)
+                stack.callback(place.release)
+                if speech is not None:
+                    pass  # nobody is asked
+                elif is_speakable(request.text):
                     want = self._want(request, made, record, ask, terms)
                     speech = await stack.enter_async_context(self._heard(want, made, keeping))
                 else:
@@ -193,10 +199,10 @@ class Speaker:
     async def _heard(
         self, want: Want, made: Plan, keeping: Keeping | None
     ) -> AsyncIterator[Speech]:
-        """Give what was kept, else listen to what is under way for the same, else have it made."""
-        kept = await keeping.found(want.candidates) if keeping is not None else None
-        if keeping is not None and kept is not None:
-            yield _again(want.request, made, kept, keeping)
+        """Listen to what is under way for the same request, else have it made."""
+        answer = keeping.answer() if keeping is not None else None
+        if answer is not None:  # it came while this one waited for a place
+            yield answer
             return
 
         @asynccontextmanager
@@ -225,9 +231,7 @@ class Speaker:
                 raise nobody.error from None
             speech = _spoken(want.request, made, begun, reader, shared=shared)
             if keeping is not None:
-                keeping.heard()
-                speech.cache = keeping.cached
-                speech.warnings += keeping.warnings
+                keeping.heard(speech)
             yield speech
 
     def _sameness(self, want: Want, made: Plan) -> Hashable:
@@ -255,10 +259,13 @@ class Speaker:
             clip = msgspec.structs.replace(clip, samples=None)
         return msgspec.structs.replace(request, clip=clip)
 
-    async def _place(self, made: Plan, characters: int) -> Hold:
+    async def _place(self, made: Plan, characters: int, *, is_kept: bool) -> Hold:
+        """A place in the server. What is kept already has places of its own: it does not wait for
+        those who are spoken to."""
+        places = self._places_again if is_kept else self._places
         known = self.asker.expects_s(made.candidates[0], characters) if made.candidates else 0.0
         try:
-            return await self._places.take(self._timeouts.place_s, known)
+            return await places.take(self._timeouts.place_s, 0.0 if is_kept else known)
         except Full as full:
             wait_s = min(max(2.0, full.wait_s), _LONGEST_WAIT_S)
             raise Overloaded("The server is full. Try again soon.", retry_after=wait_s) from None
@@ -301,27 +308,6 @@ def _spoken(
         characters=len(request.text),
         sound=sound,
         shared=shared,
-    )
-
-
-def _again(request: SpeechRequest, made: Plan, kept: Kept, keeping: Keeping) -> Speech:
-    """Nobody is asked, and nobody's place is taken."""
-    about, sound = kept.about, Again(kept)
-    return Speech(
-        chunks=sound.body,
-        format=sound.format,
-        length=sound.length,
-        model=made.model,
-        provider=about.provider,
-        upstream_model=about.model,
-        voice=about.voice,
-        fallback=about.fallback,
-        ignored=about.ignored,
-        warnings=about.warnings,
-        characters=len(request.text),
-        sound=sound,
-        cache=keeping.cached,
-        repeat=keeping.is_repeat,
     )
 
 

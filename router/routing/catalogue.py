@@ -21,7 +21,7 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     capabilities: Mapping[str, Capabilities] = {}
     voices: Mapping[str, Voice] = {}
-    """By the voice's id, casefolded."""
+    """By the voice's id, casefolded; one that is kept for its owner also by its name."""
     gain_db: float = 0.0
     off: str | None = None
     """Why it is off, for people."""
@@ -124,7 +124,8 @@ class Catalogue:
         return PublicVoice(first.id, traits)
 
     def _foreign(self, offers: Offers, providers: Iterable[str]) -> list[str]:
-        return [v.id for name in providers if name in offers for v in offers[name].voices.values()]
+        theirs = (offers[name].voices.items() for name in providers if name in offers)
+        return [v.id if key == _key(v.id) else v.name or v.id for all in theirs for key, v in all]
 
 
 def _key(name: str) -> str:

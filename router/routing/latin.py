@@ -7,6 +7,8 @@ from typing import Any
 
 from router.routing.language import LatinGuess
 
+_LEAST = 16
+"""Letters below which it guesses wildly: «Hello.» alone is taken for Sesotho."""
 _SURE_BY = 0.1
 """How far the best guess must lead the second: a short text tells little."""
 
@@ -18,6 +20,8 @@ def load() -> LatinGuess | None:
     detector = _loaded()
 
     def guess(text: str) -> str | None:
+        if sum(map(str.isalpha, text)) < _LEAST:
+            return None
         found = detector.detect_language_of(text)
         return None if found is None else str(found.iso_code_639_1.name).lower()
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import structlog
 
-from router.contract.record import Event, ProviderFailed, SpeechDoubted, SpeechRecord
+from router.contract.record import (
+    Event,
+    ProviderFailed,
+    SpeechDoubted,
+    SpeechRecord,
+    SpeechResumed,
+)
 
 _log = structlog.get_logger("router.journal")
 
@@ -35,6 +41,11 @@ class Journal:
             audio_s=_rounded(record.audio_s),
             audio_bytes=record.audio_bytes,
             attempts=len(record.attempts),
+            caller=record.caller or None,
+            pieces=record.pieces or None,
+            resumed=record.resumed or None,
+            shared=record.shared or None,
+            hedged=record.hedged or None,
             cache=record.cache or None,
             repeat=record.repeat or None,
             doubts=record.doubts or None,
@@ -44,6 +55,13 @@ class Journal:
         if isinstance(event, ProviderFailed):
             _log.info(
                 "provider failed", provider=event.provider, model=event.model, reason=event.reason
+            )
+        elif isinstance(event, SpeechResumed):
+            _log.warning(
+                "speech goes on",
+                provider=event.provider,
+                model=event.model,
+                instead_of=event.instead_of,
             )
         elif isinstance(event, SpeechDoubted):
             _log.warning(

@@ -23,6 +23,7 @@ from router.registry import Kinds
 from router.settings.load import parse
 from router.testing.script import Script, Tone
 from router.testing.scripted import Scripted, kind_of
+from tests.support.scripts import NO_REST
 
 SHARED, NEWER, NANO = "/v1/audio/speech", "/api/v1/audio/speech", "/v1/speech"
 MARKER = "kept-to-ourselves-4711"
@@ -107,6 +108,7 @@ def application(
         "providers": {name: {"kind": name} for name in kinds.providers},
         "models": MODELS,
         "integrity": {"judges": False},  # tones are no speech
+        "outlook": NO_REST,
         "voices": {"ørsted": {"languages": ["da"], "gender": "male"}},
     }
     settings = parse(json.dumps(config), kinds.providers)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,11 +21,12 @@ from router.contract.caller import Caller
 from router.contract.errors import Broken, SpeechError, Unreachable
 from router.contract.record import SpeechRecord
 from router.contract.speech import PLAIN_TERMS, SpeechOrder, SpeechRequest, Terms
-from router.dispatch.cache import FOLDER, Memory
+from router.dispatch.cache import FOLDER, Memory, SpeechCache
 from router.dispatch.kept import About, Kept
 from router.dispatch.kept_files import Files
 from router.dispatch.speech import Speech
 from router.testing.scripted import Raise, Script, Scripted, Tone, Until
+from router.settings.cache import Cache
 from router.testing.watch import becomes
 from tests.dispatch.stage import CLIP, PCM, WAV, Stage, able, asking, opened, stage
 
@@ -398,9 +401,7 @@ def on_disk(folder: Path) -> int:
 
 
 def kept_files(folder: Path, clock: Clock, most_bytes: int = 200_000) -> Files:
-    return Files(
-        folder, KEY, most_bytes=most_bytes, entry_bytes=most_bytes, age_s=100.0, now=clock
-    )
+    return Files(folder, KEY, most_bytes=most_bytes, entry_bytes=most_bytes, age_s=100.0, now=clock)
 
 
 STEPS = st.lists(
@@ -505,3 +506,36 @@ def test_a_speech_under_another_name_is_not_it(tmp_path: Path) -> None:
     files.write(named(1), speech_of(100))
     (tmp_path / named(1)).rename(tmp_path / named(2))
     assert files.read(named(2)) is None
+
+
+async def test_a_disk_that_hangs_is_waited_for_once(tmp_path: Path) -> None:
+    goes_on = threading.Event()
+
+    class Hanging(Files):
+        reads = 0
+
+        def read(self, name: str) -> tuple[Kept, float] | None:
+            self.reads += 1
+            assert goes_on.wait(10)
+            return super().read(name)
+
+    rules = Cache(enabled=True)
+    files = Hanging(tmp_path, KEY, most_bytes=10**6, entry_bytes=10**6, age_s=100.0)
+    async with asyncio.timeout(10), SpeechCache(rules, files, time.time).open() as cache:
+        found = [await cache.find(named(number)) for number in range(50)]
+        assert (found, files.reads) == ([None] * 50, 1)
+        goes_on.set()
+
+
+async def test_a_hit_does_not_wait_for_those_who_are_spoken_to(tmp_path: Path) -> None:
+    go_on = asyncio.Event()
+    one = Hoarse()
+    async with stage(tmp_path, {**ON, "server": {"places": 1}}, one=one) as on, asyncio.timeout(5):
+        await hear(on)
+        one.play = Script((Until(go_on), Tone(1.0)))
+        other = asyncio.create_task(hear(on, asking("Something else.")))
+        await one.until(lambda player: player.entered == 2)
+        again, _ = await hear(on)
+        assert again.cache == "hit"
+        go_on.set()
+        await other

@@ -220,6 +220,21 @@ async def test_when_the_first_hangs_up_the_second_hears_it_to_its_end(tmp_path: 
         assert (one.entered, one.open) == (1, 0)
 
 
+async def test_who_waited_for_a_place_meanwhile_hears_the_answer_and_not_another(
+    tmp_path: Path,
+) -> None:
+    go_on = asyncio.Event()
+    one = Hoarse(Script((Until(go_on), Tone(1.0))))
+    async with stage(tmp_path, {"server": {"places": 1}}, one=one) as on, asyncio.timeout(5):
+        first = asyncio.create_task(hear(on))
+        await one.until(lambda player: player.entered > 0)
+        second = asyncio.create_task(hear(on))
+        await asyncio.sleep(0.01)
+        go_on.set()
+        (_, said), (again, heard) = await asyncio.gather(first, second)
+        assert (heard, again.repeat, one.entered) == (said, True, 1)
+
+
 # ---- what was not heard to its end
 
 

@@ -4,14 +4,16 @@ where another can speak; a clear error or a broken stream, where nobody can."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 import pytest_asyncio
 
+from router.testing.misbehaving import Request
 from router.testing.watch import becomes
 from tests.dispatch.indices import heard_words, words
-from tests.live.scenarios import ALL, CONFIG, WORDS, Scenario, check, play
+from tests.live.played import check, play
+from tests.live.scenarios import ALL, CONFIG, WORDS, Scenario
 from tests.support.faults import Fault, drips, stalls
 from tests.support.indexed import World, world
 from tests.support.process import Log
@@ -56,8 +58,14 @@ async def test_silence_is_asked_of_nobody(there: World) -> None:
     assert (there.first.asked, there.second.asked) == (0, 0)
 
 
-@pytest.mark.parametrize("leave", [Line.finish, Line.reset, Line.close], ids=lambda way: way.__name__)
-@pytest.mark.parametrize("fault", [stalls(-1), stalls(0), drips(480, 0.02)], ids=["before an answer", "before the first sound", "while it speaks"])
+@pytest.mark.parametrize(
+    "leave", [Line.finish, Line.reset, Line.close], ids=lambda way: way.__name__
+)
+@pytest.mark.parametrize(
+    "fault",
+    [stalls(-1), stalls(0), drips(480, 0.02)],
+    ids=["before an answer", "before the first sound", "while it speaks"],
+)
 @pytest.mark.parametrize("model", ["it", "pieces"])
 async def test_who_hangs_up_takes_the_provider_with_him(
     model: str, fault: Fault, leave: Callable[[Line], None], there: World
@@ -73,7 +81,7 @@ async def test_who_hangs_up_takes_the_provider_with_him(
         if fault.after is None:
             assert await line.piece(await line.head())
         leave(line)
-        assert await becomes(lambda: requests[-1].gone.is_set(), LET_GO_S)
+        assert await becomes(lambda: _has_left(requests), LET_GO_S)
 
     assert there.second.asked == 0
     await asyncio.to_thread(there.server.log.until, lambda log: _abandoned(log) > said)
@@ -86,3 +94,8 @@ async def asked(there: World, model: str, text: str, **headers: str) -> Answer:
 
 def _abandoned(log: Log) -> int:
     return sum(record["outcome"] == "abandoned" for record in log.records)
+
+
+def _has_left(requests: Sequence[Request]) -> bool:
+    """Whether the newest request's connection was closed."""
+    return requests[-1].gone.is_set()

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from router.testing.misbehaving import refuses
-from router.testing.watch import becomes
 from tests.dispatch.indices import heard_words, words
 from tests.support.faults import cuts, drips, latency, stalls
 from tests.support.indexed import FIRST, SECOND, World, route, world

@@ -15,10 +15,10 @@ from tests.audio.ffmpeg import heard as decoded
 from tests.audio.ffmpeg import raw
 from tests.dispatch.indices import heard_words, words
 from tests.live.scenarios import CONFIG, MODELS
-from tests.support.faults import Fault, cuts, latency, resets, stalls
+from tests.support.faults import Fault, cuts, resets, stalls
 from tests.support.indexed import FIRST, RATE, SECOND, WORD_BYTES, World, route, speaks_words, world
-from tests.support.sse import events, told_audio
 from tests.support.scripts import SPEECH, asking
+from tests.support.sse import events, told_audio
 from tests.support.wire import Answer, connected, exchange
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -135,5 +135,3 @@ async def test_a_text_longer_than_a_provider_takes_is_cut_for_it(well: World) ->
     sent = [request.json()["input"] for request in well.first.upstream.requests]
     assert len(sent) > 1_000 * 4 / LIMIT / 2
     assert max(map(len, sent)) <= LIMIT
-
-

@@ -209,6 +209,19 @@ async def test_events_without_their_end_or_sense_fail(
         await heard(events, framing=framing)
 
 
+async def test_the_tokens_that_the_last_event_tells_are_the_streams() -> None:
+    done = event(type="speech.audio.done", usage={"input_tokens": 4, "total_tokens": 54})
+    told = mis.speaks(delta(BODY) + done, media_type="text/event-stream")
+    async with (
+        mis.misbehaving(told) as upstream,
+        OPENAI.opened(upstream.url, stream_format="sse") as provider,
+        provider.synthesize(OPENAI.order(), AudioFormat("mp3")) as stream,
+    ):
+        assert stream.tokens is None
+        assert b"".join([chunk async for chunk in stream.chunks]) == BODY
+        assert stream.tokens == 54
+
+
 async def test_plain_audio_instead_of_events_is_taken() -> None:
     async with (
         mis.misbehaving(mis.speaks(MP3, media_type="audio/mpeg")) as upstream,

@@ -35,4 +35,5 @@ def test_a_sentence_tells_its_language_whatever_the_voice(
 
 def test_a_word_that_could_be_anything_takes_the_voices_language(guess: LatinGuess) -> None:
     assert guess("OK") is None
+    assert guess("Hello.") is None
     assert guessed("OK", "de", guess) == "de"

@@ -141,5 +141,7 @@ def main() -> None:
     for model, asked in outcome.asked.items():
         ends = f"{outcome.whole[model]} whole, {outcome.broken[model]} recognisably broken"
         print(f"  voice change {model}: {asked} texts, {ends}")
-    print(f"words missing, twice or cut, or a broken stream that ends cleanly: {len(outcome.wrong)}")
+    print(
+        f"words missing, twice or cut, or a broken stream that ends cleanly: {len(outcome.wrong)}"
+    )
     check(outcome)

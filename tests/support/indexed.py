@@ -1,9 +1,9 @@
-"""An upstream that speaks like OpenAI's, and says the index of each word: nothing goes unnoticed."""
+"""An upstream that speaks like OpenAI's, and says the index of each word, so that it is missed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from router.audio.wav import header
 from router.testing.misbehaving import Behaviour, Exchange, Framing, Upstream, misbehaving, speaks
 from tests.dispatch.indices import spoken_words
-from tests.support.faults import FaultProxy, fault_proxy
+from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.process import ServerProcess, serving
 from tests.support.scripts import NO_REST, UNJUDGED
 
@@ -107,9 +107,11 @@ def route(*providers: str, **more: Any) -> dict[str, Any]:
 async def scene() -> AsyncIterator[Scene]:
     """An upstream and the proxy in front of it."""
     made = Scene()
-    async with misbehaving(made.behave) as made.upstream:
-        async with fault_proxy(made.upstream.url) as made.proxy:
-            yield made
+    async with (
+        misbehaving(made.behave) as made.upstream,
+        fault_proxy(made.upstream.url) as made.proxy,
+    ):
+        yield made
 
 
 @asynccontextmanager
@@ -118,17 +120,25 @@ async def world(
     config: Mapping[str, Any],
     *,
     of_each: Mapping[str, Mapping[str, Any]] | None = None,
+    others: Mapping[str, Mapping[str, Any]] | None = None,
+    plugins: Sequence[str] = (),
 ) -> AsyncIterator[World]:
-    """Both upstreams and a router with this config; `of_each`: more keys of a provider's entry."""
+    """Both upstreams and a router with this config.
+
+    `of_each`: more keys of a provider's entry; `others`: more providers, maybe of `plugins`.
+    """
     own = of_each or {}
     async with AsyncExitStack() as stack:
         first, second = [await stack.enter_async_context(scene()) for _ in range(2)]
         providers = {
             FIRST: provider(first, FIRST, **own.get(FIRST, {})),
             SECOND: provider(second, SECOND, **own.get(SECOND, {})),
+            **(others or {}),
         }
         whole = {"integrity": UNJUDGED, "outlook": NO_REST, "providers": providers, **config}
         process = ExitStack()
         stack.push_async_callback(asyncio.to_thread, process.close)
-        server = await asyncio.to_thread(process.enter_context, serving(whole, folder))
+        server = await asyncio.to_thread(
+            process.enter_context, serving(whole, folder, plugins=plugins)
+        )
         yield World(first, second, server)

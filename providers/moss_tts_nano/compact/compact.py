@@ -26,7 +26,7 @@ class Compact:
 
     def __init__(self, layout: Layout, built: Built, threads: int) -> None:
         """`threads` work on one node of a graph at a time."""
-        self._layout, self._built = layout, built
+        self._layout, self._built, self.threads = layout, built, threads
         parts: tuple[Part, ...] = ("language_model", "frames", "decoder", "encoder")
         self._graphs = {
             part: Graph(built.folder / graph_file(part), threads)

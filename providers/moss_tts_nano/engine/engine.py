@@ -39,7 +39,7 @@ class Engine:
             Worker(self._book, parts, mode, self._prefixes, crew)
         self._crew = crew
         codecs = [CodecWorker(self._book, decoder) for decoder in decoders]
-        self._tallies = [one.tally for one in (*crew, *codecs)]
+        self._tallies = [*(one.tally for one in crew), *(one.tally for one in codecs)]
         self.seats = rows
         """Sequences that may have a seat at once."""
         self._threads = [self._thread(f"moss-frames-{n}", one.run) for n, one in enumerate(crew)]

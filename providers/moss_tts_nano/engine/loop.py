@@ -11,8 +11,8 @@ import numpy as np
 from providers.moss_tts_nano.draws import Mode, stacked
 from providers.moss_tts_nano.engine.book import Book
 from providers.moss_tts_nano.engine.prefixes import Prefixes
-from providers.moss_tts_nano.engine.tally import Tally
 from providers.moss_tts_nano.engine.take import Take, mark
+from providers.moss_tts_nano.engine.tally import Tally
 from providers.moss_tts_nano.parts import (
     Floats,
     Frames,

@@ -44,6 +44,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     """Why it is not proven; empty when it is."""
     measured: dict[str, float]
+    failed: bool = False
+    """It was not measured, because something went wrong on the way; that may have been memory, so
+    it is looked at again at the next start."""
 
 
 class Proof(msgspec.Struct, frozen=True):
