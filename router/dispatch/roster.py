@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from router.contract.errors import ProviderError
-from router.contract.provider import KeepsVoices, Provider, SavedVoice
+from router.contract.provider import KeepsVoices, Provider
 from router.contract.record import Event, OffersChanged
 from router.contract.speech import Voice
 from router.routing.catalogue import Offered, Offers
@@ -41,20 +41,16 @@ class Roster:
         if before is not None:
             same = self.shared_with(before)
             self._voices = {name: v for name, v in before._voices.items() if name in same}  # noqa: SLF001  # its own kind
-        self._keepers = {n: part for n, part in providers.items() if isinstance(part, KeepsVoices)}
+        self.keepers = {n: part for n, part in providers.items() if isinstance(part, KeepsVoices)}
+        """Those of them that keep voices."""
         self._changed = asyncio.Event()
         self.offers: Offers = self._picture()
-
-    @property
-    def keepers(self) -> Mapping[str, KeepsVoices]:
-        """The providers that keep voices."""
-        return self._keepers
 
     def offers_to(self, owner: str) -> Offers:
         """`offers`, and in them the voices that this owner alone may use, under their names and
         their ids. A name that is everybody's goes first."""
         own: dict[str, Offered] = {}
-        for provider, keeper in self._keepers.items():
+        for provider, keeper in self.keepers.items():
             if saved := _saved(provider, keeper, owner):
                 offered = self.offers[provider]
                 voices = {**saved, **offered.voices}
@@ -134,7 +130,7 @@ class Roster:
 def _saved(provider: str, keeper: KeepsVoices, owner: str) -> dict[str, Voice]:
     """The voices that a provider keeps for somebody, by name and id, casefolded."""
     try:
-        kept: Sequence[SavedVoice] = keeper.list(owner)
+        kept = keeper.list(owner)
     except Exception as error:  # a plugin's bug: the other voices are still there
         _log.error("saved voices failed", provider=provider, error=type(error).__name__)
         return {}

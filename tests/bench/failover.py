@@ -94,7 +94,7 @@ async def routers(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[str, Sc
                 "outlook": outlook,
                 "timeouts": {"first_audio_s": FIRST_AUDIO_S, "retry_pause_s": 0},
             }
-            urls.append(await _serving(stack, config, folder, name))
+            urls.append(await _serving(stack, config, folder / name))
         yield urls[0], urls[1], scenes
 
 

@@ -1,7 +1,7 @@
 """What may go wrong between the router and its providers, and what the caller is to get of it.
 
 Each scenario is one request over real sockets: the router process, its `openai` provider, the fault
-proxy, an upstream that speaks numbered words. `tests.live.test_faults` plays them one by one;
+proxy, an upstream that speaks numbered words. `tests.live.test_faults` plays them one by one,
 `python -m tests.soak faults` prints them as a table.
 """
 
