@@ -33,6 +33,7 @@ from router.api.operations import OperationsController
 from router.api.response import Headers
 from router.api.samples import Samples, SamplesController
 from router.api.speech import SpeechController
+from router.api.voices import VoicesController
 from router.audio.clip import ClipDecoder
 from router.contract.caller import OpenGate
 from router.contract.errors import InvalidRequest, SpeechError
@@ -46,6 +47,7 @@ from router.dispatch.speaker import Speaker
 from router.dispatch.succession import Succession
 from router.registry import Kinds
 from router.routing import latin
+from router.settings.accounts import Rates
 from router.settings.secret import secret_of
 from router.settings.structs import Settings
 from router.telemetry.journal import Journal
@@ -84,7 +86,7 @@ class _Entrance:
         self.running = Succession[_Running]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self.house.request(), self.running.holding() as one:
+        with self.house, self.running.holding() as one:
             scope["state"] |= {"door": one.door, "samples": one.samples, "keyed": one.keyed}
             await one.guarded(scope, receive, send)
 
@@ -92,10 +94,10 @@ class _Entrance:
         """Open what this config says, and make it current. Raises what opening raises."""
         before = self.running.current
         limits = before.settings.timeouts if before is not None else settings.timeouts
+        longest_s = limits.deadline_most_s + limits.total_s
+        one = await self.running.follow(self._opened(ensemble, settings, before), longest_s)
         self.house.drain_s = settings.timeouts.drain_s
-        return await self.running.follow(
-            self._opened(ensemble, settings, before), limits.deadline_most_s + limits.total_s
-        )
+        return one
 
     @asynccontextmanager
     async def _opened(
@@ -176,7 +178,12 @@ def create_app(
             SpeechController,
             Router(
                 "/",
-                route_handlers=[CatalogueController, SamplesController, OperationsController],
+                route_handlers=[
+                    CatalogueController,
+                    SamplesController,
+                    VoicesController,
+                    OperationsController,
+                ],
                 before_request=_visit,
             ),
             AccountController,
@@ -204,8 +211,9 @@ def create_app(
 
 def _gate_settings(settings: Settings) -> object:
     """All that a gate is made of: while nothing of it changes, its counters go on."""
-    providers = {name: one.entry.limits for name, one in settings.providers.items()}
-    models = {name: one.limits for name, one in settings.models.items()}
+    limited = ((name, one.entry.limits) for name, one in settings.providers.items())
+    providers = {name: limits for name, limits in limited if limits != Rates()}
+    models = {name: one.limits for name, one in settings.models.items() if one.limits is not None}
     return settings.accounts, providers, models
 
 

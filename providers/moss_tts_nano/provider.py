@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 from providers.moss_tts_nano.guards import Fault, Finding
 from providers.moss_tts_nano.model import MODEL, Model
@@ -16,10 +19,10 @@ from providers.moss_tts_nano.speech import hearing
 from providers.moss_tts_nano.starting import Start
 from providers.moss_tts_nano.state import state_of
 from providers.moss_tts_nano.voices import Reference
-from router.contract.audio import AudioFormat, AudioStream
-from router.contract.errors import Broken, NotReady, Refused
-from router.contract.provider import Host, Provider, State
-from router.contract.record import ChunkRegenerated, SpeechDoubted
+from router.contract.audio import AudioFormat, AudioStream, Clip
+from router.contract.errors import BadClip, Broken, NotReady, Refused
+from router.contract.provider import Host, Provider, SavedVoice, State
+from router.contract.record import ChunkRegenerated, OffersChanged, SpeechDoubted
 from router.contract.speech import Capabilities, SpeechOrder, Voice
 
 _FINDINGS: Mapping[Fault, str] = {

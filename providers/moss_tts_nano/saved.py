@@ -11,7 +11,7 @@ import re
 import secrets
 import threading
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -32,7 +32,6 @@ LONGEST_CONSENT = 2_000
 MOST_FRAMES = 1_000
 """No file with more is read; 15 s of a sample are 188."""
 _FILE_BYTES = 262_144
-_FORMAT = "tts-router voice 1"
 _ID = "voice_"
 _FILE = re.compile(r"(voice_[0-9a-f]{24})\.json")
 _NAME = re.compile(r"[^\W_](?:[\w .'’-]*[\w.'’-])?")
@@ -41,7 +40,7 @@ _NAME = re.compile(r"[^\W_](?:[\w .'’-]*[\w.'’-])?")
 class KeptVoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a file holds. The codes are in no repr."""
 
-    format: Literal["tts-router voice 1"] = _FORMAT
+    format: Literal["tts-router voice 1"] = "tts-router voice 1"
     voice: SavedVoice
     codes: tuple[tuple[int, ...], ...]
     """[frames, codebooks]"""
@@ -198,6 +197,11 @@ def new_id() -> str:
     return _ID + secrets.token_hex(12)
 
 
+def key_of(id: str) -> Hashable:
+    """Under which the engine keeps what it knows of a voice."""
+    return ("saved", id)
+
+
 def normal(name: str) -> str:
     """A name as it is kept: trimmed, and each letter in one way."""
     return unicodedata.normalize("NFC", name.strip())
@@ -241,7 +245,7 @@ def _parsed(path: Path, id: str) -> KeptVoice | None:
 
 
 def _reference(kept: KeptVoice) -> Reference:
-    return Reference(("saved", kept.voice.id), np.array(kept.codes, dtype=np.int32))
+    return Reference(key_of(kept.voice.id), np.array(kept.codes, dtype=np.int32))
 
 
 def _age(voice: SavedVoice) -> tuple[int, str]:

@@ -16,7 +16,7 @@ _VERBS = {
     "plan": "router.cli.plan",
     "status": "router.cli.status",
     "models": "router.cli.assets",
-    "voices": "router.cli.listing",
+    "voices": "router.cli.voices",
     "plugins": "router.cli.listing",
     "keys": "router.cli.keys",
 }

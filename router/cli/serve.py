@@ -66,6 +66,7 @@ def serve(config: str | None, host: str | None, port: int | None, log: str) -> N
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=75,
+            timeout_graceful_shutdown=int(settings.timeouts.drain_s) or 1,
             lifespan="on",
         ),
     )

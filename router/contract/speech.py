@@ -48,7 +48,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     """Of all requests for the same under one key the caller pays one."""
     fresh: bool = False
-    """Nothing that was kept from before."""
+    """Nothing that was kept from before, and nothing of it kept in the cache."""
 
 
 PLAIN_TERMS = Terms()

@@ -89,7 +89,7 @@ class SpeechCache:
         self._memory = Memory(rules.memory_bytes, rules.age_s, now)
         # Threads of its own: a disk that hangs keeps nothing else waiting.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="speech-cache")
-        self._stuck: Future[object] | None = None
+        self._stuck: Future[tuple[Kept, float] | None] | None = None
         """A read that was given up while it still hung: until it ends the disk is not asked."""
         self._waiting: asyncio.Queue[tuple[Callable[[], None], int]] = asyncio.Queue(_WAITING)
         self._waiting_bytes = 0

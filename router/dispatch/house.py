@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import msgspec
 
@@ -37,14 +36,12 @@ class House:
         """Those that are in it now."""
         self.config = ConfigState(loaded=_now())
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """One more is in it while the block lasts."""
+    def __enter__(self) -> None:
+        """One more request is in it."""
         self.requests += 1
-        try:
-            yield
-        finally:
-            self.requests -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.requests -= 1
 
     def close(self) -> None:
         """No new speech from here on; what is under way goes on. May be called by a signal."""

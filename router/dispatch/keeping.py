@@ -50,7 +50,7 @@ class Keeper:
         turn = self._answers.begin(caller.id, ask.once) if ask.once is not None else None
         owner = caller.id if cache is not None and cache.rules.scope == "caller" else ""
         naming = Naming(self._key, owner, request, made)
-        return Keeping(request, made, cache, naming, turn, self._outlook)
+        return Keeping(request, made, self._outlook, cache=cache, naming=naming, turn=turn)
 
     def _may_cache(self, request: SpeechRequest, terms: Terms) -> bool:
         cache = self._cache
@@ -102,10 +102,11 @@ class Keeping:
         self,
         request: SpeechRequest,
         made: Plan,
+        outlook: Outlook,
+        *,
         cache: SpeechCache | None,
         naming: Naming,
         turn: Turn | None,
-        outlook: Outlook,
     ) -> None:
         self._plan = made
         self._cache = cache

@@ -29,7 +29,7 @@ PHRASE = "1, 2."
 """Ours, short, and to be spoken in any language."""
 _FORMAT = AudioFormat("pcm", 24_000, 1)
 _LOOK_EVERY_S = 1.0
-_MOST_GRACE_S = 60.0
+_LEAST_GRACE_S, _MOST_GRACE_S = 0.25, 60.0
 
 
 class Budget:
@@ -98,7 +98,7 @@ class Probes:
         """Begin what is to be tried now. Gives the seconds that everybody has to be asked by
         others: as long as they rested the first time."""
         outlook, now = probed.settings.outlook, asyncio.get_running_loop().time()
-        grace_s = min(outlook.cool_s, _MOST_GRACE_S)
+        grace_s = min(max(outlook.cool_s, _LEAST_GRACE_S), _MOST_GRACE_S)
         untried = probed.speaker.asker.outlook.untried() if outlook.probe != "off" else set()
         self._seen = {key: self._seen.get(key, now) for key in untried}
         for key, since in list(self._seen.items()):

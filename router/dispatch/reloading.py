@@ -57,6 +57,8 @@ class Reloads:
             while True:
                 await self._is_asked.wait()
                 self._is_asked.clear()
+                if house.is_closing:
+                    return
                 publish(await self._once(running, adopt, house))
 
         task = asyncio.create_task(serve(), name="reloads")

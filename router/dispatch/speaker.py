@@ -85,9 +85,8 @@ class Speaker:
         self._keeper = Keeper(self._key, cache, answers, self.asker.outlook)
         self._settings = settings
         self._timeouts = settings.timeouts
-        self._places, self._places_again = (
-            Places(settings.server.places, queue=settings.server.places) for _ in range(2)
-        )
+        self._places = Places(settings.server.places, queue=settings.server.places)
+        self._places_again = Places(settings.server.places, queue=settings.server.places)
 
     def explain(self, request: SpeechRequest) -> Explained:
         """Who would be asked, and why everybody else would not. Nothing is spoken or counted.
@@ -128,12 +127,13 @@ class Speaker:
                 if keeping is not None:
                     stack.callback(keeping.leave)
                 grant = await stack.enter_async_context(self.gate.admit(caller, ask))
+                again = None
                 if keeping is not None:
-                    speech = await keeping.again(self._ordered(request, made, terms))
-                place = await self._place(made, len(request.text), is_kept=speech is not None)
+                    again = await keeping.again(self._ordered(request, made, terms))
+                place = await self._place(made, len(request.text), is_kept=again is not None)
                 stack.callback(place.release)
-                if speech is not None:
-                    pass  # nobody is asked
+                if again is not None:
+                    speech = again
                 elif is_speakable(request.text):
                     want = self._want(request, made, record, ask, terms)
                     speech = await stack.enter_async_context(self._heard(want, made, keeping))

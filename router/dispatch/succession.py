@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from typing import Generic, TypeVar
 
 import structlog
@@ -18,7 +17,7 @@ _Set = TypeVar("_Set")
 
 
 class _Term(Generic[_Set]):
-    """One of them, from its opening to its end."""
+    """One of them, from its opening to its end; entering it is holding it."""
 
     def __init__(self, value: _Set, stack: AsyncExitStack) -> None:
         self.value = value
@@ -26,7 +25,11 @@ class _Term(Generic[_Set]):
         self._stack = stack
         self._is_left = asyncio.Event()
 
-    def leave(self) -> None:
+    def __enter__(self) -> _Set:
+        self.held += 1
+        return self.value
+
+    def __exit__(self, *_: object) -> None:
         self.held -= 1
         if not self.held:
             self._is_left.set()
@@ -59,16 +62,10 @@ class Succession(Generic[_Set]):
         """`None` before the first and after the last."""
         return self._current.value if self._current is not None else None
 
-    @contextmanager
-    def holding(self) -> Iterator[_Set]:
-        """What is current now stays open while the block lasts."""
-        term = self._current
-        assert term is not None, "nothing is open"
-        term.held += 1
-        try:
-            yield term.value
-        finally:
-            term.leave()
+    def holding(self) -> AbstractContextManager[_Set]:
+        """What is current now, which stays open while the block lasts."""
+        assert self._current is not None, "nothing is open"
+        return self._current
 
     async def follow(self, opening: AbstractAsyncContextManager[_Set], within_s: float) -> _Set:
         """Open the next and make it current; the one before it has so long to be left.

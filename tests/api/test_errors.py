@@ -347,6 +347,7 @@ def test_every_answer_tells_its_route(api: Served) -> None:
         "x-tts-model": "tone-1",
         "x-tts-voice": "nova",
         "x-tts-fallback": "none",
+        "x-tts-cache": "off",
         "x-tts-characters": "12",
         "x-tts-ignored": "none",
         "x-audio-sample-rate": "48000",

@@ -28,9 +28,9 @@ import msgspec
 
 from tests.dispatch.indices import words
 from tests.support.faults import HEALTHY, Fault, cuts, latency, resets, stalls
-from tests.support.indexed import Scene, provider, route, scene
+from tests.support.indexed import UNPROBED, Scene, provider, route, scene
 from tests.support.process import serving
-from tests.support.scripts import NO_REST, SPEECH, UNJUDGED, asking
+from tests.support.scripts import SPEECH, UNJUDGED, asking
 from tests.support.wire import connected
 
 ROUNDS = 40
@@ -86,7 +86,10 @@ async def routers(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[str, Sc
         models["hedged"]["hedge"] = 0.5
         models[_ALONE] = route("second")
         urls = []
-        for name, outlook in (("never", NO_REST), ("opens", {"cool_s": 600, "cool_most_s": 600})):
+        for name, outlook in (
+            ("never", UNPROBED),
+            ("opens", {"cool_s": 600, "cool_most_s": 600, "probe": "off"}),
+        ):
             config = {
                 "integrity": UNJUDGED,
                 "providers": entries,
@@ -98,10 +101,7 @@ async def routers(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[str, Sc
         yield urls[0], urls[1], scenes
 
 
-async def _serving(
-    stack: AsyncExitStack, config: Mapping[str, Any], folder: Path, name: str
-) -> str:
-    own = folder / name
+async def _serving(stack: AsyncExitStack, config: Mapping[str, Any], own: Path) -> str:
     await asyncio.to_thread(own.mkdir)
     process = ExitStack()
     stack.push_async_callback(asyncio.to_thread, process.close)

@@ -169,13 +169,16 @@ async def test_voices_that_were_known_are_known_on(troupe: Troupe) -> None:
 
 async def test_both_hear_that_an_offer_has_changed(troupe: Troupe) -> None:
     speaker = troupe.ensemble.speaker
-    async with speaker(troupe.settings(one={}), OpenGate()) as before:
-        async with speaker(troupe.settings(one={}, other={}), OpenGate(), before) as after:
-            troupe.counted.made[0].offering = {"tone-9": able()["tone-1"]}
-            troupe.ensemble.observers.noticed(OffersChanged("one"))
+    settings = troupe.settings(one={})
+    async with (
+        speaker(settings, OpenGate()) as before,
+        speaker(settings, OpenGate(), before) as after,
+    ):
+        troupe.counted.made[0].offering = {"tone-9": able()["tone-1"]}
+        troupe.ensemble.observers.noticed(OffersChanged("one"))
 
-            for one in (before, after):
-                assert set(one.roster.offers["one"].capabilities) == {"tone-9"}
+        for one in (before, after):
+            assert set(one.roster.offers["one"].capabilities) == {"tone-9"}
 
 
 async def test_who_speaks_is_not_lost_and_who_never_did_is_no_hindrance(troupe: Troupe) -> None:

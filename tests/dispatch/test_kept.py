@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -18,17 +20,18 @@ from hypothesis import strategies as st
 
 from router.contract.audio import AudioFormat, AudioStream
 from router.contract.caller import Caller
-from router.contract.errors import Broken, SpeechError, Unreachable
+from router.contract.errors import Broken, Overloaded, SpeechError, Unreachable
 from router.contract.record import SpeechRecord
 from router.contract.speech import PLAIN_TERMS, SpeechOrder, SpeechRequest, Terms
 from router.dispatch.cache import FOLDER, Memory, SpeechCache
 from router.dispatch.kept import About, Kept
 from router.dispatch.kept_files import Files
 from router.dispatch.speech import Speech
-from router.testing.scripted import Raise, Script, Scripted, Tone, Until
 from router.settings.cache import Cache
+from router.testing.scripted import Raise, Script, Scripted, Tone, Until
 from router.testing.watch import becomes
 from tests.dispatch.stage import CLIP, PCM, WAV, Stage, able, asking, opened, stage
+from tests.support.process import ROOT
 
 ON: dict[str, Any] = {"cache": {"enabled": True}}
 ALICE, BOB = Caller("alice"), Caller("bob")
@@ -309,7 +312,7 @@ async def test_two_processes_share_the_folder(tmp_path: Path) -> None:
     one, other = Hoarse(), Hoarse()
     async with stage(tmp_path, ON, one=one) as on, stage(tmp_path, ON, one=other) as beside:
         _, said = await hear(on)
-        assert await becomes(lambda: len(files_in(tmp_path)), 1)
+        assert await becomes(lambda: len(files_in(tmp_path)) == 1, 5)
         again, heard = await hear(beside)
         assert (again.cache, heard, other.entered) == ("hit", said, 0)
 
@@ -365,7 +368,9 @@ async def test_without_memory_the_disk_is_enough_and_without_disk_the_memory(
         async with stage(tmp_path / nowhere, config, one=Hoarse()) as on:
             await hear(on)
             is_kept = nowhere == "disk_bytes" or len(files_in(tmp_path / nowhere)) == 1
-            assert is_kept or await becomes(lambda: len(files_in(tmp_path / "memory_bytes")), 1)
+            assert is_kept or await becomes(
+                lambda: len(files_in(tmp_path / "memory_bytes")) == 1, 5
+            )
             again, _ = await hear(on)
             assert again.cache == "hit"
 
@@ -482,6 +487,31 @@ def test_a_process_that_was_killed_while_it_wrote_leaves_nothing_for_long(tmp_pa
     assert not part.exists()
 
 
+WRITES_FOR_EVER = """
+import itertools, pathlib, sys, time
+from tests.dispatch.test_kept import KEY, Files, named, speech_of
+
+files = Files(pathlib.Path(sys.argv[1]), KEY, most_bytes=4_000_000, entry_bytes=2**24, age_s=1e6)
+for number in itertools.count():
+    files.write(named(number % 50), speech_of(100_000 + number % 7))
+    print(number, flush=True)
+"""
+
+
+def test_after_a_kill_every_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITES_FOR_EVER, str(tmp_path)]
+    for rounds in range(3):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+            assert process.stdout is not None
+            for _ in range(20 + 13 * rounds):
+                process.stdout.readline()
+            process.kill()
+        files = Files(tmp_path, KEY, most_bytes=4_000_000, entry_bytes=2**24, age_s=1e6)
+        found = [files.read(named(number)) for number in range(50)]
+        assert any(found)
+        assert all(100_000 <= one[0].audio_bytes < 100_007 for one in found if one is not None)
+
+
 def test_what_somebody_else_has_put_into_the_folder_stays(tmp_path: Path) -> None:
     clock = Clock()
     theirs = tmp_path / "README.txt"
@@ -539,3 +569,17 @@ async def test_a_hit_does_not_wait_for_those_who_are_spoken_to(tmp_path: Path) -
         assert again.cache == "hit"
         go_on.set()
         await other
+
+
+async def test_hits_have_an_end_of_places_too(tmp_path: Path) -> None:
+    config = {**ON, "server": {"places": 1}, "timeouts": {"place_s": 0.05}}
+    async with stage(tmp_path, config, one=Hoarse()) as on, asyncio.timeout(5):
+        await hear(on)
+        async with on.speaker.speak(asking(), ALICE, opened()) as slow:
+            assert slow.cache == "hit"
+            record = opened()
+            with pytest.raises(Overloaded):
+                await hear(on, record=record)
+            assert record.outcome == "refused"
+        again, _ = await hear(on)
+        assert again.cache == "hit"

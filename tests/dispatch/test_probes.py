@@ -123,7 +123,7 @@ async def test_phrases_end_with_the_budget_of_the_day(tmp_path: Path) -> None:
         untried = on.speaker.asker.outlook.untried
         for _ in range(3):  # it is tried again and again, and nothing comes of it
             await until(lambda: untried() == {("voice", "tone-1")})
-            await asyncio.sleep(0.06)
+            await asyncio.sleep(0.4)
 
         assert [order.text for order in voice.orders] == [SECRET_TEXT, PHRASE, PHRASE]
 
@@ -146,7 +146,7 @@ async def test_nobody_is_tried_where_that_is_off(tmp_path: Path) -> None:
     async with probing(tmp_path, voice, probe="off") as on:
         asked = voice.asked  # for its voices, at the start
         await until(lambda: on.speaker.asker.outlook.untried() == {("voice", "tone-1")})
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.8)
 
         assert voice.asked == asked
         assert told(on) == ["open"]
@@ -167,7 +167,7 @@ async def test_a_provider_is_tried_once_at_a_time(tmp_path: Path) -> None:
         voice.may_tell.clear()
         async with Probes(lambda: nullcontext(everything)).kept_up():
             await until(lambda: voice.asked > asked)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.8)
             assert voice.asked == asked + 1
 
             voice.may_tell.set()

@@ -5,14 +5,27 @@ from __future__ import annotations
 import io
 import time
 import wave
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tests.dispatch.indices import heard_words, words
-from tests.live.scenarios import SLACK_S, STALL_S, WAYS, WORDS, Plight, Scenario
+from tests.live.scenarios import (
+    CONFIG,
+    IN_WAV,
+    SLACK_S,
+    STALL_S,
+    TWIN,
+    WAYS,
+    WORDS,
+    Plight,
+    Scenario,
+)
 from tests.support.faults import Fault
-from tests.support.indexed import Scene, World, speaks_words
+from tests.support.indexed import FIRST, Scene, World, provider, speaks_words, world
 from tests.support.scripts import SPEECH
 from tests.support.sse import told_audio
 from tests.support.wire import Answer, exchange
@@ -43,19 +56,20 @@ class Row(msgspec.Struct, frozen=True):
         return f"first {self.first}, second {self.second}"
 
 
-async def play(scenario: Scenario, world: World) -> Row:
+async def play(scenario: Scenario, there: World) -> Row:
     """One request in this plight, and what came of it."""
-    await world.heal()
-    await _suffer(world.first, scenario.first, scenario.from_answer)
+    await there.heal()
+    there.first.behaves = speaks_words(framing=scenario.framing)
+    await _suffer(there.first, scenario.first, scenario.from_answer)
     if scenario.second is not None:
-        await _suffer(world.second, scenario.second, 1)
+        await _suffer(there.second, scenario.second, 1)
     body = {"model": scenario.model, "input": words(WORDS), "voice": "alloy", **WAYS[scenario.way]}
     began = time.monotonic()
     headers = {"x-request-timeout": scenario.within} if scenario.within else {}
-    answer = await exchange(world.url, SPEECH, body, headers=headers)
+    answer = await exchange(there.url, SPEECH, body, headers=headers)
     took_s = time.monotonic() - began
     heard = heard_words(_whole_words(_sound(answer, scenario.way))) if answer.status == 200 else []
-    return Row(answer, heard, took_s, world.first.asked, world.second.asked)
+    return Row(answer, heard, took_s, there.first.asked, there.second.asked)
 
 
 def check(scenario: Scenario, row: Row) -> None:
@@ -75,6 +89,17 @@ def check(scenario: Scenario, row: Row) -> None:
         assert (row.first, row.second) == scenario.saw
     assert row.took_s >= scenario.least_s
     assert row.took_s < max(scenario.most_s, scenario.least_s, STALL_S) + SLACK_S
+
+
+@asynccontextmanager
+async def stage(folder: Path) -> AsyncIterator[World]:
+    """The world in which all scenarios are played."""
+
+    def others(first: Scene, second: Scene) -> Mapping[str, Any]:
+        return {TWIN: provider(second, FIRST), IN_WAV: provider(first, FIRST, encoding="wav")}
+
+    async with world(folder, CONFIG, others=others) as there:
+        yield there
 
 
 async def _suffer(scene: Scene, plight: Plight, from_answer: int) -> None:

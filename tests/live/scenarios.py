@@ -14,6 +14,7 @@ import msgspec
 
 from router.testing.misbehaving import (
     Behaviour,
+    Framing,
     answers,
     babbles,
     hangs_up,
@@ -21,7 +22,7 @@ from router.testing.misbehaving import (
     says_nothing,
     speaks,
 )
-from tests.support.faults import Fault, cuts, drips, latency, resets, stalls
+from tests.support.faults import Fault, cuts, drips, latency, miscounts, resets, stalls
 from tests.support.indexed import FIRST, SECOND, route
 
 FIRST_AUDIO_S = 0.5
@@ -30,6 +31,8 @@ DEADLINE_S = 2.0
 SLACK_S = 2.0
 """For a busy machine."""
 WORDS = 60
+TWIN, IN_WAV = "twin", "first-in-wav"
+"""The first one's voice at the second's address; the first one again, which gives WAV."""
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "streamed": {"response_format": "pcm"},
     "events": {"response_format": "pcm", "stream_format": "sse"},
@@ -42,6 +45,8 @@ MODELS = {
     "pieces": route(FIRST, SECOND, **IN_PIECES),
     "same-voice": route(FIRST, SECOND, **{**IN_PIECES, "voice_change": "same-voice"}),
     "unheld": route(FIRST, SECOND, **IN_PIECES, hold="none"),
+    "twins": route(FIRST, TWIN, **{**IN_PIECES, "voice_change": "same-voice"}),
+    "in-wav": route(IN_WAV, SECOND),
 }
 CONFIG: Mapping[str, Any] = {
     "models": MODELS,
@@ -65,6 +70,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     second: Plight | None = None
     from_answer: int = 1
     """The first provider's first answer that the plight is of; those before it are well."""
+    framing: Framing = "chunked"
+    """How the first provider tells the end of its audio, as long as it is well."""
     model: str = "it"
     way: Literal["streamed", "events", "held"] = "streamed"
     within: str | None = None
@@ -138,6 +145,29 @@ AFTER = (
         **{**_LATE, "least_s": STALL_S},
     ),
     Scenario(name="closed in mid-speech, as events", first=cuts(_IN_MID), way="events", **_CUT),
+    Scenario(name="less than its length says", first=miscounts(400), framing="length", **_CUT),
+    Scenario(
+        name="less than its length says, held whole",
+        first=miscounts(400),
+        framing="length",
+        way="held",
+        **_BROKEN,
+    ),
+    Scenario(
+        name="a WAV shorter than its header says",
+        first=miscounts(-4_000),
+        framing="length",
+        model="in-wav",
+        **{**_CUT, "by": IN_WAV},
+    ),
+    Scenario(
+        name="a WAV shorter than its header says, held whole",
+        first=miscounts(-4_000),
+        framing="length",
+        model="in-wav",
+        way="held",
+        **{**_BROKEN, "fallback": f"{IN_WAV}=broken"},
+    ),
 )
 NOBODY = (
     Scenario(
@@ -214,6 +244,11 @@ PIECES = (
         model="same-voice",
         way="events",
         **_ENDS,
+    ),
+    Scenario(
+        name="pieces, same voice only: dead from the third on, and the same voice elsewhere",
+        first=cuts(1_000),
+        **{**_PIECES, "model": "twins"},
     ),
     Scenario(
         name="pieces, not held: closed in the third", first=cuts(1_000), model="unheld", **_ENDS

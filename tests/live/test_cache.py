@@ -1,4 +1,4 @@
-"""What was spoken before is given again on the wire: from the cache, and under an Idempotency-Key."""
+"""What was spoken before is given again on the wire: from the cache, and to who asks again."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ async def test_who_loses_the_line_and_asks_again_is_not_charged_twice(tmp_path: 
         answers = [await ask(inside, headers=headers) for _ in range(2)]
         assert answers[0].body == answers[1].body
         assert voice.entered == 2
-        assert CREDIT - COST <= await balance(inside) + 1e-9
+        assert await balance(inside) + 1e-9 >= CREDIT - COST
 
 
 async def test_nothing_of_an_answer_under_a_key_is_on_disk(tmp_path: Path) -> None:
@@ -240,6 +240,6 @@ async def test_nothing_of_an_answer_under_a_key_is_on_disk(tmp_path: Path) -> No
     async with serving_inside(own, tmp_path, voice=Hoarse()) as inside:
         await say(inside, MY_KEY, input=SECRET_TEXT)
         assert (await say(inside, MY_KEY, input=SECRET_TEXT)).headers["idempotent-replayed"]
-        assert await becomes(lambda: len(inside.records), 2)
+        assert await becomes(lambda: len(inside.records) == 2, 5)
         assert json.dumps([r.reason for r in inside.records]) == '["", ""]'
     assert not (tmp_path / "cache" / FOLDER).exists()

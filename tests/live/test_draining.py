@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,16 @@ def config(**more: Any) -> dict[str, Any]:
 async def closing(server: ServerProcess) -> dict[str, Any]:
     """What readiness says, once it has been told to stop: as soon as the signal has arrived."""
     server.terminate()
+    return await until(server, lambda ready: ready["status"] == "not ready")
+
+
+async def until(
+    server: ServerProcess, condition: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
     async with asyncio.timeout(5):
         while True:
-            answer = await exchange(server.url, READY)
-            if answer.status == 503:
-                ready: dict[str, Any] = answer.json
+            ready: dict[str, Any] = (await exchange(server.url, READY)).json
+            if condition(ready):
                 return ready
             await asyncio.sleep(0.01)
 
@@ -134,9 +140,7 @@ async def test_whoever_was_waiting_for_a_place_still_gets_it(tmp_path: Path) -> 
         async with connected(server.url) as speaking, connected(server.url) as waiting:
             head = await begun(speaking, "spoken")
             await waiting.ask(SPEECH, asking("spoken"))
-            async with asyncio.timeout(5):
-                while (await exchange(server.url, READY)).json["places"]["waiting"] == 0:
-                    await asyncio.sleep(0.01)
+            await until(server, lambda ready: ready["places"]["waiting"] == 1)
 
             await closing(server)
             spoken, late = await speaking.rest(head), await waiting.answer()

@@ -12,10 +12,10 @@ import pytest_asyncio
 from router.testing.misbehaving import Request
 from router.testing.watch import becomes
 from tests.dispatch.indices import heard_words, words
-from tests.live.played import check, play
-from tests.live.scenarios import ALL, CONFIG, WORDS, Scenario
+from tests.live.played import check, play, stage
+from tests.live.scenarios import ALL, WORDS, Scenario
 from tests.support.faults import Fault, drips, stalls
-from tests.support.indexed import World, world
+from tests.support.indexed import World
 from tests.support.process import Log
 from tests.support.scripts import SPEECH, asking
 from tests.support.wire import Answer, Line, connected, exchange
@@ -26,7 +26,7 @@ LET_GO_S = 2.0
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def there(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("faults"), CONFIG) as there:
+    async with stage(tmp_path_factory.mktemp("faults")) as there:
         yield there
         errors = [line for line in there.server.log.text.splitlines() if '"level":"error"' in line]
         assert [line for line in errors if "left alone" not in line] == []

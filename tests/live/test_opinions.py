@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from router.testing.misbehaving import refuses
+from router.testing.watch import becomes
 from tests.dispatch.indices import heard_words, words
 from tests.support.faults import cuts, drips, latency, stalls
-from tests.support.indexed import FIRST, SECOND, World, route, world
-from tests.support.scripts import NO_REST, SPEECH, asking
+from tests.support.indexed import FIRST, SECOND, UNPROBED, World, route, world
+from tests.support.scripts import SPEECH, asking
 from tests.support.wire import Answer, connected, exchange
 
 TEXT = words(30)
@@ -113,7 +114,7 @@ async def test_a_provider_without_a_free_slot_is_passed_over_at_once(tmp_path: P
 
 
 async def test_a_second_is_asked_when_the_first_is_later_than_usual(tmp_path: Path) -> None:
-    async with world(tmp_path, config(NO_REST, hedge=0.5)) as there:
+    async with world(tmp_path, config(UNPROBED, hedge=0.5)) as there:
         for _ in range(25):
             await ask(there)
         there.first.proxy.fault = stalls(-1)
@@ -123,13 +124,9 @@ async def test_a_second_is_asked_when_the_first_is_later_than_usual(tmp_path: Pa
         assert await there.first.upstream.requests[seen].left(2) < 2
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the allowance is looked at when a request begins and spent when it is late: requests "
-    "at once overspend it",
-)
 async def test_hedged_requests_are_no_more_than_their_share(tmp_path: Path) -> None:
-    async with world(tmp_path, config(NO_REST, hedge=0.2)) as there:
+    plenty = {FIRST: {"slots": 100}}  # nobody spills over
+    async with world(tmp_path, config(UNPROBED, hedge=0.2), of_each=plenty) as there:
         for _ in range(25):
             await ask(there)
         there.first.proxy.fault = latency(0.15)
@@ -140,7 +137,7 @@ async def test_hedged_requests_are_no_more_than_their_share(tmp_path: Path) -> N
 
 
 async def test_the_fastest_is_asked_first_and_the_other_now_and_then(tmp_path: Path) -> None:
-    async with world(tmp_path, config(NO_REST, order="fastest")) as there:
+    async with world(tmp_path, config(UNPROBED, order="fastest")) as there:
         there.first.proxy.fault = latency(0.05)
         for _ in range(60):
             await ask(there)
@@ -164,3 +161,33 @@ async def becomes_first(there: World, within_s: float) -> bool:
             return False
         await asyncio.sleep(0.05)
     return True
+
+
+async def test_who_was_left_alone_is_found_again_without_a_callers_request(
+    tmp_path: Path,
+) -> None:
+    """By asking how it is: no text of anybody's, and nothing that it charges for."""
+    async with world(tmp_path, config({**OUTLOOK, "probe": "health"})) as there:
+        there.first.behaves = refuses(500)
+        for _ in range(4):
+            await ask(there)
+        await there.first.heal()
+        assert await becomes(lambda: there.first.probed > 0, 5)
+        assert await becomes_first(there, within_s=5)
+        assert all(not request.body for request in there.first.upstream.requests[:1])
+
+
+async def test_a_phrase_of_ours_in_its_own_voice_is_what_else_may_be_asked(tmp_path: Path) -> None:
+    outlook = {**OUTLOOK, "probe": "phrase", "probe_characters": 500}
+    async with world(
+        tmp_path, config(outlook), of_each={FIRST: {"voices": ["bella", "alloy"]}}
+    ) as there:
+        there.first.behaves = refuses(500)
+        for _ in range(4):
+            await ask(there)
+        await there.first.heal()
+        assert await becomes(lambda: there.first.asked > 0, 5)
+        probe = there.first.upstream.requests[0].json()
+        assert probe["voice"] == "bella"
+        assert probe["input"] not in TEXT
+        assert len(probe["input"]) < 40

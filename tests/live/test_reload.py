@@ -195,8 +195,10 @@ async def test_a_provider_left_alone_is_left_alone_by_the_next_config_too(tmp_pa
     with served(tmp_path, ill=ill) as reloaded:
         await exchange(reloaded.url, SPEECH, asking("ill"))
         rests = {"outlook": {"cool_s": 60.0, "cool_most_s": 600.0}}
-        for wanted in (config(ill=ill, it=scripted()), {**config(ill=ill), **rests}):
+        both = config(ill=ill, it=scripted())
+        for wanted in (both, {**both, **rests}):
             await reloaded.with_(wanted)
+            assert "tone-1: left alone for" in await asyncio.to_thread(_status, reloaded.url)
 
             ready = (await exchange(reloaded.url, READY)).json
             breaker = ready["providers"]["ill"]["breakers"]["tone-1"]

@@ -7,22 +7,21 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from tests.live.played import Row, check, play
-from tests.live.scenarios import ALL, CONFIG, Scenario
-from tests.support.indexed import world
+from tests.live.played import Row, check, play, stage
+from tests.live.scenarios import ALL, Scenario
 
 _HEAD = ("what goes wrong", "the caller got", "after", "provider", "X-TTS-Fallback", "saw requests")
 
 
 async def _played(folder: Path) -> list[tuple[Scenario, Row]]:
-    async with world(folder, CONFIG) as there:
+    async with stage(folder) as there:
         return [(scenario, await play(scenario, there)) for scenario in ALL]
 
 
 def _told(scenario: Scenario, row: Row) -> tuple[str, ...]:
     headers = row.answer.headers
     return (
-        scenario.name + {"streamed": "", "held": ", WAV held whole", "events": ""}[scenario.way],
+        scenario.name,
         row.got,
         f"{row.took_s:.2f} s",
         headers.get("x-tts-provider", "-"),

@@ -26,7 +26,7 @@ from tests.dispatch.indices import words
 from tests.soak.ledger import TEXT_WORDS, Ledger
 from tests.soak.outside import Held, connections, held
 from tests.support.faults import HEALTHY, Fault, cuts, latency, resets, stalls
-from tests.support.indexed import FIRST, SECOND, World, route, world
+from tests.support.indexed import FIRST, SECOND, Scene, World, route, world
 from tests.support.scripts import SPEECH, asking
 from tests.support.tasks import TASKS
 from tests.support.wire import Line, connected, exchange
@@ -85,8 +85,7 @@ def survive(count: int, folder: Path, *, rounds: int = 4, seed: int = 1) -> Outc
 async def _survive(count: int, folder: Path, rounds: int, dice: random.Random) -> Outcome:
     outcome, ledger = Outcome(), Ledger()
     more = {name: {"slots": SLOTS} for name in (FIRST, SECOND)}
-    tasks = {"tasks": {"kind": "tasks"}}
-    async with world(folder, _CONFIG, of_each=more, others=tasks, plugins=[TASKS]) as there:
+    async with world(folder, _CONFIG, of_each=more, others=_counter, plugins=[TASKS]) as there:
         there.first.behaves = there.second.behaves = ledger.speak
         numbers = iter(range(1, count + 1 + CALLERS))
         for _ in range(rounds + 1):  # the first warms: libraries, pools, connections
@@ -112,6 +111,10 @@ async def _round(
     async with asyncio.TaskGroup() as group:
         for _ in range(CALLERS):
             group.create_task(caller())
+
+
+def _counter(_first: Scene, _second: Scene) -> Mapping[str, Any]:
+    return {"tasks": {"kind": "tasks"}}
 
 
 def _ill(dice: random.Random) -> Any:

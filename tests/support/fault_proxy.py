@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from tests.support.faults import AT_ONCE, HEALTHY, Fault, length_of, miscounted
 
-LIFE_S = 120.0
+LIFE_S = 600.0
 MOST_CONNECTIONS = 1_024
 _LONGEST_HEAD = 65_536
 _RESET = struct.pack("ii", 1, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from tests.support.process import ServerProcess, serving
 from tests.support.scripts import NO_REST, UNJUDGED
 
 RATE = 24_000
+UNPROBED = {**NO_REST, "probe": "off"}
+"""For `outlook`: who fails is asked again in the next request, and by nobody else."""
 WORD_BYTES = 480
 FIRST, SECOND = "first", "second"
 
@@ -62,12 +64,13 @@ class Scene:
 
     @property
     def asked(self) -> int:
-        return len(self.upstream.requests)
+        """How often it was asked to speak."""
+        return sum(request.path.endswith("/audio/speech") for request in self.upstream.requests)
 
     @property
-    def left(self) -> int:
-        """Requests whose connection was closed from the router's side or by the proxy."""
-        return sum(request.gone.is_set() for request in self.upstream.requests)
+    def probed(self) -> int:
+        """How often it was asked how it is."""
+        return sum(request.path.endswith("/models") for request in self.upstream.requests)
 
 
 class World:
@@ -85,10 +88,10 @@ class World:
         await self.second.heal()
 
 
-def provider(scene: Scene, name: str, **more: Any) -> dict[str, Any]:
+def provider(scene: Scene, name: str, *, encoding: str = "pcm", **more: Any) -> dict[str, Any]:
     """The entry of an upstream in the router's config; its model is named like itself, so that no
     two have the same voice."""
-    model = {"formats": ["pcm"], "sample_rate": RATE, "max_chars": None}
+    model = {"formats": [encoding], "sample_rate": RATE, "max_chars": None}
     return {
         "kind": "openai",
         "base_url": f"{scene.proxy.url}/v1",
@@ -120,7 +123,7 @@ async def world(
     config: Mapping[str, Any],
     *,
     of_each: Mapping[str, Mapping[str, Any]] | None = None,
-    others: Mapping[str, Mapping[str, Any]] | None = None,
+    others: Callable[[Scene, Scene], Mapping[str, Any]] | None = None,
     plugins: Sequence[str] = (),
 ) -> AsyncIterator[World]:
     """Both upstreams and a router with this config.
@@ -133,9 +136,9 @@ async def world(
         providers = {
             FIRST: provider(first, FIRST, **own.get(FIRST, {})),
             SECOND: provider(second, SECOND, **own.get(SECOND, {})),
-            **(others or {}),
+            **(others(first, second) if others is not None else {}),
         }
-        whole = {"integrity": UNJUDGED, "outlook": NO_REST, "providers": providers, **config}
+        whole = {"integrity": UNJUDGED, "outlook": UNPROBED, "providers": providers, **config}
         process = ExitStack()
         stack.push_async_callback(asyncio.to_thread, process.close)
         server = await asyncio.to_thread(
