@@ -109,6 +109,7 @@ class _Entrance:
             ensemble.pool.using(_gate_settings(settings), opening) as gate,
             ensemble.speaker(settings, gate, before.speaker if before else None) as speaker,
         ):
+            del before  # what is over must not live on in this frame
             door = Door(settings, speaker, self.house)
             yield _Running(
                 settings,
@@ -157,20 +158,14 @@ def create_app(
     reloads = reloads or Reloads(settings, lambda: settings)
 
     @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         async with _founded(settings, kinds) as ensemble:
-
-            async def adopt(new: Settings) -> _Running:
-                one = await entrance.adopt(ensemble, new)
-                app.state.door, app.state.keyed = one.door, one.keyed
-                return one
-
+            adopt = partial(entrance.adopt, ensemble)
             async with aclosing(entrance.running):
-                first = await adopt(settings)
+                started((await adopt(settings)).speaker)
                 probes = Probes(entrance.running.holding)
                 publish = ensemble.observers.noticed
                 async with reloads.served(settings, adopt, house, publish), probes.kept_up():
-                    started(first.speaker)
                     yield
 
     app = Litestar(

@@ -170,7 +170,7 @@ def readiness(speaker: Speaker, house: House) -> Readiness:
         reasons,
         models,
         {name: _provider_state(name, speaker, beliefs) for name in offers},
-        _places_state(speaker._places),  # noqa: SLF001
+        _places_state(speaker.places),
         house.config,
     )
 

@@ -11,6 +11,7 @@ import structlog
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from router.contract.errors import Draining, SpeechError
+from router.dispatch.house import RETRY_S
 from router.dispatch.speech import Speech
 
 _log = structlog.get_logger(__name__)
@@ -65,7 +66,9 @@ class SpeechResponse:
                     await asyncio.gather(watcher, return_exceptions=True)
         except asyncio.CancelledError:
             if not reader.started:  # the server is going down, and its patience is over
-                await self._refuse(Draining("The server is going down."))(scope, receive, send)
+                await self._refuse(Draining("The server is going down.", retry_after=RETRY_S))(
+                    scope, receive, send
+                )
             raise
         except TimeoutError as error:
             if not caller.expired():

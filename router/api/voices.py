@@ -36,9 +36,7 @@ _PATHS_OF_ONE = tuple(f"{path}/{{voice_id:str}}" for path in _PATHS)
 _AGAIN_S = 10.0
 
 
-class AudioVoice(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="audio.voice"
-):
+class AudioVoice(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="audio.voice"):
     """OpenAI's `audio.voice`, and what is kept beside it: no sample, and no codes."""
 
     id: str

@@ -76,6 +76,7 @@ class Ensemble:
                 )
                 if before is not None:
                     _hand_over(before, speaker)
+                del before, known  # what is over must not live on in this frame
                 yield speaker
 
 
@@ -94,5 +95,5 @@ def _hand_over(before: Speaker, speaker: Speaker) -> None:
     for name in same:
         if slots[name].size == before.asker.slots[name].size:
             slots[name] = before.asker.slots[name]
-    if speaker._places.size == before._places.size:  # noqa: SLF001  # handing over, in one place
-        speaker._places = before._places  # noqa: SLF001
+    if speaker.places.size == before.places.size:  # handing over, in one place
+        speaker.places = before.places

@@ -85,7 +85,7 @@ class Speaker:
         self._keeper = Keeper(self._key, cache, answers, self.asker.outlook)
         self._settings = settings
         self._timeouts = settings.timeouts
-        self._places = Places(settings.server.places, queue=settings.server.places)
+        self.places = Places(settings.server.places, queue=settings.server.places)
         self._places_again = Places(settings.server.places, queue=settings.server.places)
 
     def explain(self, request: SpeechRequest) -> Explained:
@@ -262,7 +262,7 @@ class Speaker:
     async def _place(self, made: Plan, characters: int, *, is_kept: bool) -> Hold:
         """A place in the server. What is kept already has places of its own: it does not wait for
         those who are spoken to."""
-        places = self._places_again if is_kept else self._places
+        places = self._places_again if is_kept else self.places
         known = self.asker.expects_s(made.candidates[0], characters) if made.candidates else 0.0
         try:
             return await places.take(self._timeouts.place_s, 0.0 if is_kept else known)

@@ -111,6 +111,7 @@ def voiced(folder: Path, accounts: Mapping[str, Any] | None = None) -> Iterator[
         "graphs": "shipped",
         "spell_out": False,
         "guards": {"most_frames": 20},
+        "tries": 1,  # a chunk of random weights may be made again, or not, as time allows
     }
     config = {
         "server": {"data_dir": str(folder / "data"), "cache_dir": str(folder / "cache")},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -192,3 +194,15 @@ async def test_who_speaks_is_not_lost_and_who_never_did_is_no_hindrance(troupe: 
         settings = troupe.settings(one={}, ill={"fails": True}, other={})
         async with speaker(settings, OpenGate(), before) as after:
             assert set(after.roster.providers) == {"one", "other"}
+
+
+async def test_what_is_over_is_not_kept_in_memory_by_what_follows(troupe: Troupe) -> None:
+    first = troupe.ensemble.speaker(troupe.settings(one={}), OpenGate())
+    before = await first.__aenter__()
+    async with troupe.ensemble.speaker(troupe.settings(one={"key": "b"}), OpenGate(), before):
+        await first.__aexit__(None, None, None)
+        seen = weakref.ref(before)
+        del before, first
+        gc.collect()
+
+        assert seen() is None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from router.contract.errors import (
     BadKey,
@@ -68,11 +69,12 @@ async def test_who_keeps_failing_is_passed_over_until_it_has_rested(tmp_path: Pa
 
 @pytest.mark.parametrize("error", [BadKey("x"), NoCredit("x")])
 async def test_a_bad_key_is_not_tried_twice_and_somebody_is_told(
-    error: ProviderError, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    error: ProviderError, tmp_path: Path
 ) -> None:
     async with stage(tmp_path, one=failing(error), good=Scripted()) as on:
-        assert await ask(on, 2) == [f"one={error.reason}", "one=resting"]
-    assert "error" in next(line for line in capsys.readouterr().out.splitlines() if "alone" in line)
+        with capture_logs() as lines:
+            assert await ask(on, 2) == [f"one={error.reason}", "one=resting"]
+    assert [line["log_level"] for line in lines if "alone" in line["event"]] == ["error"]
 
 
 async def test_its_own_retry_after_is_obeyed(tmp_path: Path) -> None:

@@ -514,4 +514,4 @@ async def test_speeches_at_once_do_not_disturb_each_other(tmp_path: Path) -> Non
 
 
 def _free(on: Stage) -> tuple[int, int]:
-    return on.speaker._places.free, on.speaker.asker.slots["one"].free
+    return on.speaker.places.free, on.speaker.asker.slots["one"].free

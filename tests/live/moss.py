@@ -48,10 +48,14 @@ def config(moss: Mapping[str, Any], *, fallback: bool = False) -> dict[str, Any]
 
 
 @contextmanager
-def speaking(moss: Mapping[str, Any], folder: Path, **more: bool) -> Iterator[ServerProcess]:
-    """`folder` is made."""
+def speaking(
+    moss: Mapping[str, Any], folder: Path, *, fallback: bool = False
+) -> Iterator[ServerProcess]:
+    """A server as by `config`. `folder` is made; if the engine wants to fetch its model, it may ask
+    the endpoint that the settings name."""
     folder.mkdir(parents=True, exist_ok=True)
-    with serving(config(moss, **more), folder) as server:
+    asks = {"HF_HUB_OFFLINE": "0"} if "endpoint" in moss else {}
+    with serving(config(moss, fallback=fallback), folder, environ=asks) as server:
         yield server
 
 

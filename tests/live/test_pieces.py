@@ -29,7 +29,8 @@ SHORT = {"models": {"short-1": {"formats": ["pcm"], "sample_rate": RATE, "max_ch
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def there(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    config = {**CONFIG, "models": {**MODELS, "long": route(FIRST, SECOND, max_input=100_000)}}
+    models = {"pieces": MODELS["pieces"], "long": route(FIRST, SECOND, max_input=100_000)}
+    config = {**CONFIG, "models": models}
     folder = tmp_path_factory.mktemp("pieces")
     async with world(folder, config, of_each={SECOND: SHORT}) as there:
         yield there
@@ -106,7 +107,6 @@ async def test_every_word_is_heard_once_wherever_a_provider_dies(
 
 
 async def test_who_has_taken_over_speaks_to_the_end(well: World) -> None:
-    well.first.proxy.chooses = lambda number: cuts(500)
     seen = well.first.proxy.answers
     well.first.proxy.chooses = lambda number: cuts(500) if number == seen + 3 else Fault()
     await told(well)

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is 
 
 BYTES_PER_S = 48_000
 SECRET = "sk-written-in-the-wrong-place"
+KEY = "sk-of-a-caller-0123456789"
 READY = "/health/ready"
 
 
@@ -208,6 +209,22 @@ async def test_a_provider_left_alone_is_left_alone_by_the_next_config_too(tmp_pa
         assert (await exchange(reloaded.url, SPEECH, asking("ill"))).whole
 
 
+async def test_keys_come_and_go_and_what_was_counted_stays_counted(tmp_path: Path) -> None:
+    """As long as nothing changes of keys and limits."""
+    one, two = {"key": KEY, "limits": {"requests_per_day": 2}}, {"key": f"{KEY}-2"}
+    wanted = {**config(it=scripted()), "accounts": {"keys": {"one": one}}}
+    with serving(wanted, tmp_path, plugins=[SCRIPTED]) as server:
+        reloaded = Reloaded(server, tmp_path / "router.yaml")
+        statuses = [await _spoken(reloaded, KEY), await _spoken(reloaded, f"{KEY}-2")]
+        more = {**config(it=scripted(), more=scripted()), "accounts": wanted["accounts"]}
+        await reloaded.with_(more)
+        statuses += [await _spoken(reloaded, KEY), await _spoken(reloaded, KEY)]
+        await reloaded.with_({**more, "accounts": {"keys": {"two": two}}})
+        statuses += [await _spoken(reloaded, KEY), await _spoken(reloaded, f"{KEY}-2")]
+
+    assert statuses == [200, 401, 200, 429, 401, 200]
+
+
 def test_a_server_ends_with_its_terminal(tmp_path: Path) -> None:
     """SIGHUP says so, and no config is to be read again."""
     file = tmp_path / "router.yaml"
@@ -232,6 +249,11 @@ def test_a_server_ends_with_its_terminal(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+async def _spoken(reloaded: Reloaded, key: str) -> int:
+    headers = {"Authorization": f"Bearer {key}"}
+    return (await exchange(reloaded.url, SPEECH, asking("it"), headers=headers)).status
 
 
 def _started(terminal: int) -> None:

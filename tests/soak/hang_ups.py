@@ -35,7 +35,7 @@ HANG_UPS = 1_000
 CALLERS = 32
 SLOTS = 12
 PLACES = 24
-LATEST_S = 0.8
+LATEST_S = 1.0
 _REST_S = 10.0
 _CONFIG: Mapping[str, Any] = {
     "models": {
@@ -71,7 +71,7 @@ class Outcome(msgspec.Struct):
 
     moments: Counter[str] = msgspec.field(default_factory=Counter)
     chunks_after: Counter[int] = msgspec.field(default_factory=Counter)
-    """How many hang-ups were followed by so many chunks to nobody."""
+    """How many hang-ups were followed by so many chunks of one answer to nobody."""
     let_go_s: list[float] = msgspec.field(default_factory=list)
     wrong: list[str] = msgspec.field(default_factory=list)
     rests: list[Rest] = msgspec.field(default_factory=list)
@@ -140,13 +140,13 @@ async def _one(
     async with connected(there.url) as line:
         await line.ask(SPEECH, body)
         moment = await _listen(line, leaves_at)
-        before, left = ledger.chunks[caller], time.monotonic()
+        before, left = ledger.given(caller), time.monotonic()
         dice.choice((Line.close, Line.reset))(line)
     outcome.moments[moment] += 1
-    if not await becomes(lambda: not ledger.at_work[caller], _REST_S):
+    if not await becomes(lambda: not ledger.is_spoken_to(caller), _REST_S):
         outcome.wrong.append(f"{body['model']} {format} {form}: somebody still speaks")
     outcome.let_go_s.append(time.monotonic() - left)
-    outcome.chunks_after[ledger.chunks[caller] - before] += 1
+    outcome.chunks_after[ledger.most_since(caller, before)] += 1
 
 
 async def _listen(line: Line, until: float) -> str:

@@ -34,6 +34,7 @@ LONG_PART = 0.1
 DEADLINE_S = 3.0
 GROWTH_BYTES = 16 << 20
 RECOVERY_S = 5.0
+"""Within seconds, whatever else the machine does."""
 WARM = 0.25
 """Part of the time after which memory is to stay as it is."""
 _EVERY_S = 0.1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.moss import check, survive
+from tests.soak.moss import HEAP_BYTES, check, survive
 from tests.soak.outside import can_count
 
 
@@ -14,4 +14,4 @@ from tests.soak.outside import can_count
 def test_callers_of_the_local_engine_who_leave_at_random_leave_nothing_behind(
     tmp_path: Path,
 ) -> None:
-    check(survive(4, tmp_path, rounds=4))
+    check(survive(3, tmp_path, rounds=3), HEAP_BYTES)

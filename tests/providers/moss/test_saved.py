@@ -36,7 +36,7 @@ from tests.support.tiny_moss import TINY
 
 CONSENT = "Anna agrees, in her own words, on this day."
 CLIP = clip_of(voice_sample(6))
-FEW = {"guards": {"most_frames": 20}}
+FEW: dict[str, Any] = {"guards": {"most_frames": 20}, "tries": 1}
 
 
 def keeper(provider: Provider) -> KeepsVoices:
@@ -60,6 +60,12 @@ def codes(frames: int = 20, width: int = 4) -> Ints:
     return np.arange(frames * width, dtype=np.int32).reshape(frames, width) % 16
 
 
+def alike(one: bytes, other: bytes) -> bool:
+    """Equal but for the last bit: frames may be decoded in other groups."""
+    first, second = (np.frombuffer(sound, dtype="<i2").astype(int) for sound in (one, other))
+    return len(first) == len(second) and int(np.abs(first - second).max()) <= 2
+
+
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
@@ -74,8 +80,8 @@ async def test_a_saved_voice_speaks_as_its_sample_does(tiny_moss: Path, tmp_path
         by_sample = await said(provider, order(clip=CLIP))
         other = await said(provider, order())
 
-    assert by_name == by_sample
-    assert by_name != other
+    assert alike(by_name, by_sample)
+    assert not alike(by_name, other)
 
 
 async def test_it_is_told_with_all_that_is_kept_beside_it(tiny_moss: Path, tmp_path: Path) -> None:
@@ -98,7 +104,7 @@ async def test_it_is_there_after_a_restart(tiny_moss: Path, tmp_path: Path) -> N
         before = await said(provider, order(voice=kept.id))
     async with ready(tiny_moss, tmp_path, **FEW) as provider:
         assert keeper(provider).list() == [kept]
-        assert await said(provider, order(voice=kept.id)) == before
+        assert alike(await said(provider, order(voice=kept.id)), before)
 
 
 async def test_codes_alone_are_on_disk_and_nothing_of_the_sample(
@@ -164,7 +170,8 @@ async def test_what_another_process_keeps_or_deletes_is_noticed(
         kept = await keeper(there).add("Anna", CLIP, CONSENT, "me")
         assert await becomes(lambda: list(keeper(here).list("me")) == [kept], 10)
         assert events == [OffersChanged("moss")]
-        assert await said(here, order(voice=kept.id)) == await said(there, order(voice=kept.id))
+        sounds = [await said(one, order(voice=kept.id)) for one in (here, there)]
+        assert alike(*sounds)
         await keeper(there).delete(kept.id)
         assert await becomes(lambda: not keeper(here).list(), 10)
 
