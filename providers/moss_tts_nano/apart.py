@@ -71,7 +71,7 @@ def made(
     command = (sys.executable, "-P", "-m", _CHILD)
     process = subprocess.Popen(
         [*command, str(layout.folder), str(cache), precision, str(threads)],
-        env=_environment(),
+        env=environment(),
         stdin=subprocess.PIPE,  # it ends with us: then its stdin does
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -131,6 +131,7 @@ def _end_of(status: int) -> str:
     return f"their process was ended by signal {-status}"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What the process gets of ours."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.contract.speech import Cost
-from router.routing.order import TRIED_SHARE, Belief, Beliefs, Order, ordered, price
+from router.routing.order import TRIED_SHARE, Belief, Beliefs, ordered, price
+from router.settings.structs import Order
 
 
 class One(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from tests.bench.load import percentile
 from tests.bench.moss.contender import Contender
 from tests.bench.moss.measured import Figure
-from tests.bench.report import table
+from tests.bench.report import table as laid_out
 
 _HEAD = (
     "",
@@ -74,7 +74,7 @@ def table(rounds: Sequence[Sequence[Figure]]) -> str:
                 f"{statistics.median(one.load_s for one in mine):.1f}",
             )
         )
-    return table(_HEAD, rows)
+    return laid_out(_HEAD, rows)
 
 
 def _best_official(
