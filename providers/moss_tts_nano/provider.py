@@ -6,14 +6,14 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from providers.moss_tts_nano.guards import Fault, Finding
 from providers.moss_tts_nano.model import MODEL, Model
-from providers.moss_tts_nano.saved import SavedVoices, new_id, normal
+from providers.moss_tts_nano.saved import SavedVoices, key_of, new_id, normal
 from providers.moss_tts_nano.settings import Settings
 from providers.moss_tts_nano.speech import hearing
 from providers.moss_tts_nano.starting import Start
@@ -104,6 +104,7 @@ class Moss:
 
     async def delete(self, id: str) -> None:
         await self._in_thread(self._saved.delete, id)
+        self._let_go({id})
         self._tell()
 
     async def export(self, id: str) -> bytes:
@@ -114,9 +115,16 @@ class Moss:
         while True:
             await asyncio.sleep(_LOOK_S)
             with suppress(OSError):  # what was known stays
-                has_changed, _ = await self._in_thread(self._saved.refresh)
+                has_changed, gone = await self._in_thread(self._saved.refresh)
+                self._let_go(gone)
                 if has_changed:
                     self._tell()
+
+    def _let_go(self, gone: Iterable[str]) -> None:
+        """Keep nothing in memory of voices that are gone."""
+        if (model := self._start.model) is not None:
+            for id in gone:
+                model.engine.forget(key_of(id))
 
     def _tell(self) -> None:
         self._host.publish(OffersChanged(self._host.name))

@@ -14,12 +14,12 @@ import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import numpy as np
 
 from providers.moss_tts_nano.parts import Ints, Shape
+from providers.moss_tts_nano.saved_file import ID, KeptVoice, check_consent, check_name, parsed
 from providers.moss_tts_nano.voices import Reference
 from router.contract.errors import Broken, InvalidRequest, Refused, UnknownVoice
 from router.contract.provider import SavedVoice
@@ -27,26 +27,7 @@ from router.contract.provider import SavedVoice
 MOST = 1_000
 MOST_OF_ONE = 100
 """Voices of one owner."""
-LONGEST_NAME = 64
-LONGEST_CONSENT = 2_000
-MOST_FRAMES = 1_000
-"""No file with more is read; 15 s of a sample are 188."""
-_FILE_BYTES = 262_144
-_ID = "voice_"
 _FILE = re.compile(r"(voice_[0-9a-f]{24})\.json")
-_NAME = re.compile(r"[^\W_](?:[\w .'’-]*[\w.'’-])?")
-
-
-class KeptVoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a file holds. The codes are in no repr."""
-
-    format: Literal["tts-router voice 1"] = "tts-router voice 1"
-    voice: SavedVoice
-    codes: tuple[tuple[int, ...], ...]
-    """[frames, codebooks]"""
-
-    def __repr__(self) -> str:
-        return f"KeptVoice({self.voice.id!r}, {len(self.codes)} frames)"
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -90,8 +71,8 @@ class SavedVoices:
 
     def check(self, name: str, consent: str, owner: str) -> None:
         """See that an owner may have a voice of this name kept. Raises InvalidRequest."""
-        _check_name(name)
-        _check_consent(consent)
+        check_name(name)
+        check_consent(consent)
         own = self.of(owner)
         if _key(name) in (_key(voice.name) for voice in own):
             raise InvalidRequest(
@@ -160,7 +141,7 @@ class SavedVoices:
             changed = path.stat().st_mtime_ns
             if self._unreadable.get(id) == changed:
                 return None
-            kept = _parsed(path, id)
+            kept = parsed(path, id)
         except OSError:
             return None
         if kept is None:
@@ -194,7 +175,7 @@ class SavedVoices:
 
 def new_id() -> str:
     """An id that nobody has, and nobody can guess."""
-    return _ID + secrets.token_hex(12)
+    return ID + secrets.token_hex(12)
 
 
 def key_of(id: str) -> Hashable:
@@ -205,43 +186,6 @@ def key_of(id: str) -> Hashable:
 def normal(name: str) -> str:
     """A name as it is kept: trimmed, and each letter in one way."""
     return unicodedata.normalize("NFC", name.strip())
-
-
-def _check_name(name: str) -> None:
-    if len(name) > LONGEST_NAME or not _NAME.fullmatch(name) or _key(name).startswith(_ID):
-        raise InvalidRequest(
-            f"name must have 1 to {LONGEST_NAME} letters, digits, spaces or . _ - ', begin with a "
-            f"letter or a digit, and not with {_ID}.",
-            param="name",
-        )
-
-
-def _check_consent(consent: str) -> None:
-    is_text = not any("\ud800" <= sign <= "\udfff" for sign in consent)
-    if not consent.strip() or len(consent) > LONGEST_CONSENT or not is_text:
-        raise InvalidRequest(
-            f"consent must say, in at most {LONGEST_CONSENT} characters, that the voice's owner "
-            "agrees.",
-            param="consent",
-        )
-
-
-def _parsed(path: Path, id: str) -> KeptVoice | None:
-    """What a file holds; `None`: it is no voice. Raises OSError."""
-    with path.open("rb") as file:
-        data = file.read(_FILE_BYTES + 1)
-    try:
-        kept = msgspec.json.decode(data, type=KeptVoice)
-        _check_name(kept.voice.name)
-    except (msgspec.MsgspecError, UnicodeDecodeError, InvalidRequest):
-        return None
-    codes = kept.codes
-    widths = {len(frame) for frame in codes}
-    if kept.voice.id != id or len(data) > _FILE_BYTES or not 0 < len(codes) <= MOST_FRAMES:
-        return None
-    if len(widths) != 1 or 0 in widths or not all(0 <= n < 2**16 for row in codes for n in row):
-        return None
-    return kept
 
 
 def _reference(kept: KeptVoice) -> Reference:

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from router.api.body import ApiRequest
 from router.api.door import Door
+from router.api.voices import AudioVoice, own
 from router.contract.caller import Price
 from router.contract.speech import Capabilities
 from router.dispatch.speaker import CODECS, Speaker
@@ -49,7 +50,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Whether somebody can speak it now."""
 
 
-class VoiceInfo(msgspec.Struct, frozen=True, kw_only=True):
+class VoiceInfo(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="voice"):
     """A logical voice; `None` where nobody knows."""
 
     id: str
@@ -72,8 +73,8 @@ class Models(msgspec.Struct, frozen=True):
 class Voices(msgspec.Struct, frozen=True):
     """One list under the two names that clients look for."""
 
-    data: list[VoiceInfo]
-    voices: list[VoiceInfo]
+    data: list[VoiceInfo | AudioVoice]
+    voices: list[VoiceInfo | AudioVoice]
     object: str = "list"
 
 
@@ -114,12 +115,12 @@ class CatalogueController(Controller):
             *("/v1/audio/voices", "/audio/voices", "/v1/v1/audio/voices", "/api/v1/audio/voices"),
             *("/v1/audio/speech/voices", "/audio/speech/voices"),
         ],
-        sync_to_thread=False,
-        summary="List the voices",
+        summary="List the voices, and those of your own that are saved",
     )
-    def voices(self, request: ApiRequest, door: NamedDependency[Door]) -> Voices:
+    async def voices(self, request: ApiRequest, door: NamedDependency[Door]) -> Voices:
         base = door.settings.server.public_url or str(request.base_url)
-        listed = list_voices(door.speaker, base)
+        everybodys = list_voices(door.speaker, base)
+        listed: list[VoiceInfo | AudioVoice] = [*everybodys, *await own(request, door)]
         return Voices(listed, listed)
 
 

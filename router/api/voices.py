@@ -135,7 +135,7 @@ async def save(speaker: Speaker, caller: Caller, name: str, clip: Clip, consent:
     keeper = _keeper(speaker, caller)
     _check_free(speaker, name)
     try:
-        decoded = await speaker._clips.decode(clip)  # noqa: SLF001  # the one decoder of the server
+        decoded = await speaker.clips.decode(clip)
         return await keeper.add(name, decoded, consent, caller.id)
     except BadClip as error:
         raise BadClip(

@@ -15,6 +15,7 @@ from router.cli.config import config_option, loaded
 from router.contract.audio import AudioFormat
 from router.contract.caller import Caller
 from router.contract.errors import SpeechError
+from router.contract.provider import LOCAL_OWNER
 from router.contract.record import SpeechRecord
 from router.contract.speech import SpeechRequest
 from router.dispatch.speaker import Speaker
@@ -101,7 +102,7 @@ async def _say(settings: Settings, kinds: Kinds, request: SpeechRequest, output:
 async def _speak_into(
     speaker: Speaker, request: SpeechRequest, record: SpeechRecord, output: str
 ) -> None:
-    async with speaker.speak(request, Caller("say"), record) as speech:
+    async with speaker.speak(request, Caller(LOCAL_OWNER), record) as speech:
         if output == "-":
             await _write(speech, sys.stdout.buffer)
             return

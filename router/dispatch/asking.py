@@ -10,7 +10,7 @@ import msgspec
 
 from router.audio.integrity import Finding
 from router.contract.caller import Ask, Gate
-from router.contract.errors import NoSlot, OutOfTime, ProviderError, Remedy, Resting, SpeechError
+from router.contract.errors import NoSlot, OutOfTime, ProviderError, Remedy, Resting
 from router.contract.record import Attempt as AttemptRecord
 from router.contract.record import ProviderFailed, SpeechDoubted, SpeechRecord
 from router.contract.speech import SpeechRequest
@@ -20,12 +20,10 @@ from router.dispatch.observers import Observers
 from router.dispatch.outlook import Outlook
 from router.dispatch.owned import Owned
 from router.dispatch.roster import Roster
-from router.dispatch.verdicts import verdict
+from router.dispatch.verdicts import Failed, NobodyHas, verdict
 from router.routing.order import CHARS_PER_S
 from router.routing.plan import Candidate, order_for
 from router.settings.structs import Settings
-
-Failed = tuple[Candidate, ProviderError]
 
 _LONGEST_PAUSE_S = 5.0
 """Beyond it a caller is told to come again rather than kept waiting."""
@@ -62,15 +60,6 @@ class Spoken(msgspec.Struct, frozen=True):
 
     async def aclose(self) -> None:
         await (self.owner or self.sounding).aclose()
-
-
-class NobodyHas(Exception):
-    """None of the candidates made a sound: with the error of each, and what the caller is told."""
-
-    def __init__(self, failed: Sequence[Failed], error: SpeechError) -> None:
-        super().__init__()
-        self.failed = failed
-        self.error = error
 
 
 class Asker:

@@ -80,6 +80,7 @@ class Account:
     ) -> None:
         """Tell the grant what was delivered; nothing, where no byte was taken."""
         speech = self._speech
+        speech.account = None  # else each would hold the other until the collector comes
         self._broke = isinstance(error, Exception)  # who hangs up is cancelled, which is none
         if not speech.bytes_out or speech.sound is None:
             return

@@ -211,6 +211,7 @@ class _Probe:
             ignored=(),
             price=Price(),
             kind=offered.kind,
+            place=offered.place,
             weight=1.0,
             cost=None,
             longest=None,

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
-from router.contract.errors import Broken
+from router.contract.errors import Broken, SpeechError
 from router.dispatch.made import Made
-from router.dispatch.tape import Reader, Tape
+from router.dispatch.tape import Reader, Tape, afresh
+from router.dispatch.verdicts import NobodyHas
 
 Making = Callable[[], AbstractAsyncContextManager[Made]]
 """Entering waits for the first sound, leaving lets go of all that makes it."""
@@ -37,11 +38,18 @@ class Production:
         self._is_stopped = False
         self._made: asyncio.Future[Made] = asyncio.get_running_loop().create_future()
         self._made.add_done_callback(_seen)
-        self._task = asyncio.create_task(self._run(making), name="production")
+        self._task: asyncio.Task[None] | None = asyncio.create_task(
+            self._run(making), name="production"
+        )
 
     async def made(self) -> Made:
         """What it is, once it has made its first sound. Raises SpeechError where it never will."""
-        return await asyncio.shield(self._made)
+        try:
+            return await asyncio.shield(self._made)
+        except NobodyHas as nobody:
+            raise NobodyHas(nobody.failed, nobody.error) from None
+        except SpeechError as error:
+            raise afresh(error) from None
 
     def keep(self, keeper: Keeper) -> None:
         """Give all of it to somebody, before those who listen hear of its end."""
@@ -75,8 +83,10 @@ class Production:
     async def _stop(self) -> None:
         self._is_stopped = True
         self._made.cancel()
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        task, self._task = self._task, None  # a cancelled task keeps its traceback, which holds us
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self, making: Making) -> None:
         try:
@@ -99,6 +109,8 @@ class Production:
                 self.tape.end()
 
     def _ends(self, error: Exception) -> None:
+        if isinstance(error, SpeechError | NobodyHas):
+            error.__traceback__ = error.__context__ = None  # they hold us, and we hold the error
         if not self._made.done():
             self._made.set_exception(error)
         self.tape.end(error)

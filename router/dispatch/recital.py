@@ -16,11 +16,11 @@ from router.audio.pcm import SAMPLE_BYTES
 from router.audio.pipeline import Pipeline, preload
 from router.contract.audio import AudioFormat
 from router.contract.record import SpeechResumed
-from router.dispatch.asking import Asker, NobodyHas, Spoken, Want
+from router.dispatch.asking import Asker, Spoken, Want
 from router.dispatch.attempts import Sounding, fed, held_whole
 from router.dispatch.made import Made
 from router.dispatch.observers import Observers
-from router.dispatch.verdicts import trail
+from router.dispatch.verdicts import NobodyHas, trail
 from router.routing.language import is_speakable
 from router.routing.plan import FIRST_CHARS, Candidate, Plan
 from router.routing.segments import Text, next_most, pause_after

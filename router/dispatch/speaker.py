@@ -17,12 +17,12 @@ from router.audio.encode import ENCODERS
 from router.audio.pipeline import silence
 from router.contract.caller import Ask, Caller, Gate
 from router.contract.errors import Forbidden, Overloaded, SpeechError, listed
-from router.contract.provider import Secret
+from router.contract.provider import LOCAL_OWNER, Secret
 from router.contract.record import Outcome, SpeechRecord
 from router.contract.speech import PLAIN_TERMS, SpeechRequest, Terms
 from router.dispatch import paying
 from router.dispatch.answers import Answers
-from router.dispatch.asking import Asker, NobodyHas, Want
+from router.dispatch.asking import Asker, Want
 from router.dispatch.cache import SpeechCache
 from router.dispatch.keeping import Keeper, Keeping
 from router.dispatch.limits import Full, Hold, Places
@@ -32,7 +32,7 @@ from router.dispatch.production import Shared
 from router.dispatch.recital import Recital
 from router.dispatch.roster import Roster
 from router.dispatch.speech import Speech
-from router.dispatch.verdicts import trail
+from router.dispatch.verdicts import NobodyHas, trail
 from router.routing.catalogue import Catalogue
 from router.routing.language import LatinGuess, is_speakable
 from router.routing.negotiate import Codecs
@@ -79,7 +79,7 @@ class Speaker:
         self.asker = Asker(settings, roster, gate, observers)
         self._shared = Shared()
         self._latin = latin
-        self._clips = clips
+        self.clips = clips
         self._key = hashlib.sha256(secret.reveal().encode()).digest()
         answers = answers or Answers(settings.server.answers_bytes)
         self._keeper = Keeper(self._key, cache, answers, self.asker.outlook)
@@ -161,9 +161,8 @@ class Speaker:
 
     def _plan(self, request: SpeechRequest, caller: Caller | None = None) -> Plan:
         allowed = caller.providers if caller is not None else None
-        return plan(
-            request, self.catalogue, self.roster.offers, CODECS, self._latin, allowed=allowed
-        )
+        offers = self.roster.offers_to(caller.id if caller is not None else LOCAL_OWNER)
+        return plan(request, self.catalogue, offers, CODECS, self._latin, allowed=allowed)
 
     def _check_candidates(self, request: SpeechRequest, made: Plan) -> None:
         """Refuse what nobody can speak before anything is taken for it. Raises SpeechError."""
@@ -254,7 +253,7 @@ class Speaker:
         request = want.request
         if request.clip is None:
             return request
-        clip = await self._clips.decode(request.clip)
+        clip = await self.clips.decode(request.clip)
         if not any(candidate.wants_samples for candidate in want.candidates):
             clip = msgspec.structs.replace(clip, samples=None)
         return msgspec.structs.replace(request, clip=clip)

@@ -4,9 +4,10 @@ pace."""
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import deque
 
-from router.contract.errors import RouterError
+from router.contract.errors import RouterError, SpeechError
 
 AHEAD_BYTES = 8_388_608
 """How far the writer may be ahead of the foremost reader: a slow reader holds no provider, and a
@@ -15,6 +16,13 @@ JOIN_BYTES = 1_048_576
 """So much is kept from the start for who comes later; beyond it nobody can join any more."""
 HELD_BYTES = 67_108_864
 """The most that waits for the slowest reader while others are ahead."""
+
+
+def afresh(error: Exception) -> Exception:
+    """The same error of ours, for another to be raised: one that is kept and raised holds, by its
+    traceback, whoever keeps it, and only the collector would part them. What is not of the tree
+    keeps its traceback, for somebody will have to read it."""
+    return copy.copy(error) if isinstance(error, SpeechError) else error
 
 
 class Lagging(RouterError):
@@ -124,7 +132,7 @@ class Tape:
             self._turn.set()
             return chunk
         if self._error is not None:
-            raise self._error.with_traceback(None)
+            raise afresh(self._error)
         if self.over:
             raise StopAsyncIteration
         return None

@@ -19,10 +19,19 @@ from router.contract.errors import (
 )
 from router.routing.plan import Candidate, Plan
 
+Failed = tuple[Candidate, ProviderError]
 
-def trail(
-    made: Plan, speaker: Candidate | None, failed: Sequence[tuple[Candidate, ProviderError]]
-) -> str:
+
+class NobodyHas(Exception):
+    """None of the candidates made a sound: with the error of each, and what the caller is told."""
+
+    def __init__(self, failed: Sequence[Failed], error: SpeechError) -> None:
+        super().__init__()
+        self.failed = failed
+        self.error = error
+
+
+def trail(made: Plan, speaker: Candidate | None, failed: Sequence[Failed]) -> str:
     """Who was passed over or failed before the one who spoke: `leaper=off, openai=timed_out`."""
     reasons = {
         passed.provider: passed.reason

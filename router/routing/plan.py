@@ -60,6 +60,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     price: Price
     """What the caller pays when it speaks."""
     kind: str
+    place: str
     weight: float
     cost: Cost | None
     """What it takes from us."""
@@ -70,9 +71,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """Language and gender of its voice, as far as they are known."""
 
     @property
-    def timbre(self) -> tuple[str, str, str | None]:
+    def timbre(self) -> tuple[str, str, str, str | None]:
         """Equal where two candidates sound like the same voice."""
-        return self.kind, self.model, self.voice.id
+        return self.kind, self.place, self.model, self.voice.id
 
 
 class Passed(msgspec.Struct, frozen=True):
@@ -323,6 +324,7 @@ def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candid
         ignored=controls.ignored,
         price=price,
         kind=offered.kind,
+        place=offered.place,
         weight=route.weight,
         cost=caps.cost,
         longest=caps.max_chars,

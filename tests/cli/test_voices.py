@@ -84,6 +84,13 @@ def test_a_voice_is_kept_listed_exported_and_deleted(config: Path, tmp_path: Pat
     assert kept(tmp_path) == []
 
 
+def test_say_speaks_in_a_voice_of_ones_own(config: Path, tmp_path: Path) -> None:
+    adds()
+    told = CliRunner().invoke(main, ("say", "Hello.", "--voice", "anna", "-o", "hello.wav"))
+    assert told.exit_code == 0, told.output
+    assert (tmp_path / "hello.wav").stat().st_size > 1_000
+
+
 def test_the_bare_word_lists_the_voices_of_the_config(config: Path) -> None:
     told = typed()
     assert told.exit_code == 0, told.output

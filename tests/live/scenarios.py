@@ -160,7 +160,7 @@ AFTER = (
     ),
     Scenario(
         name="a WAV shorter than its header says",
-        first=miscounts(-4_000),
+        first=Fault(more=-4_000, at_once=4_800, every_s=0.02),  # its beginning is heard alone
         framing="length",
         model="in-wav",
         **{**_CUT, "by": IN_WAV},

@@ -23,11 +23,6 @@ def uncollected() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="cycles: Speech and its Account; after a hang-up also Production, its task, "
-    "the task's CancelledError, its traceback",
-)
 @pytest.mark.parametrize("leaves", [False, True], ids=["heard to its end", "left"])
 @pytest.mark.usefixtures("uncollected")
 async def test_nothing_of_a_speech_waits_for_the_collector(leaves: bool, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from providers.moss_tts_nano.draws import Mode
 from providers.moss_tts_nano.engine.book import Book
@@ -92,6 +92,10 @@ class Engine:
     def tally(self) -> Tally:
         """What all threads together have done so far."""
         return together(self._tallies)
+
+    def forget(self, voice: Hashable) -> None:
+        """Keep nothing of a voice; speeches under way go on."""
+        self._prefixes.forget(voice)
 
     @property
     def prefix_bytes(self) -> int:

@@ -41,3 +41,10 @@ class Prefixes:
             while self._bytes > self._budget_bytes:
                 _, old = self._kept.popitem(last=False)
                 self._bytes -= old.size_bytes
+
+    def forget(self, voice: Hashable) -> None:
+        """Harmless where nothing is kept of it."""
+        with self._lock:
+            prefix = self._kept.pop(voice, None)
+            if prefix is not None:
+                self._bytes -= prefix.size_bytes

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(not can_count(), reason="children are counted in
 
 
 class Waiting:
-    """Whoever waits for it; `at` is done at the first word of a stage."""
+    """Whoever waits for it. At the first word of `stage` he sends a signal to the process, or has
+    enough of it."""
 
     def __init__(self, stage: str = "", act: signal.Signals | None = None) -> None:
         self.stages: list[str] = []
@@ -32,10 +33,12 @@ class Waiting:
 
     def progress(self, stage: str, done: int, total: int, /) -> None:
         self.stages.append(stage)
-        if stage == self._stage:
-            if self._act is None:
-                self.is_stopped = True
-            for child in children(os.getpid()) if self._act is not None else ():
+        if stage != self._stage:
+            return
+        if self._act is None:
+            self.is_stopped = True
+        else:
+            for child in children(os.getpid()):
                 os.kill(child, self._act)
 
     def stopped(self) -> bool:

@@ -16,6 +16,7 @@ import pytest
 
 from providers.moss_tts_nano import saved as saving
 from providers.moss_tts_nano.parts import Ints
+from providers.moss_tts_nano.provider import Moss
 from providers.moss_tts_nano.saved import SavedVoices, new_id
 from router.contract.caller import OpenGate
 from router.contract.errors import BadClip, Broken, InvalidRequest, NotReady, Refused, UnknownVoice
@@ -144,6 +145,26 @@ async def test_a_deleted_voice_is_gone_from_everywhere(tiny_moss: Path, tmp_path
         renewed = await keeper(provider).add("Anna", CLIP, CONSENT, "me")
     assert renewed.id != kept.id
     assert [file.name for file in files(tmp_path / "data")] == [f"{renewed.id}.json"]
+
+
+async def test_nothing_of_a_deleted_voice_is_left_in_memory(
+    tiny_moss: Path, tmp_path: Path
+) -> None:
+    async with (
+        opened(tiny_moss, tmp_path, **FEW) as here,  # the shipped graphs keep nothing
+        ready(tiny_moss, tmp_path, **FEW) as there,
+    ):
+        await until_ready(here)
+        assert isinstance(here, Moss)
+        engine = here._ready().engine
+        before = engine.prefix_bytes
+        for name, keeping in (("Anna", here), ("Bert", there)):  # another process as well
+            kept = await keeper(keeping).add(name, CLIP, CONSENT, "me")
+            assert await becomes(lambda: bool(keeper(here).list()), 10)
+            await said(here, order(voice=kept.id))
+            assert engine.prefix_bytes > before
+            await keeper(keeping).delete(kept.id)
+            assert await becomes(lambda: engine.prefix_bytes == before, 10)
 
 
 async def test_every_change_is_told(tiny_moss: Path, tmp_path: Path) -> None:
