@@ -83,7 +83,7 @@ class Production:
     async def _stop(self) -> None:
         self._is_stopped = True
         self._made.cancel()
-        task, self._task = self._task, None  # a cancelled task keeps its traceback, which holds us
+        task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -98,7 +98,7 @@ class Production:
             self._ends(error)
         except asyncio.CancelledError:
             if self._is_stopped:
-                raise
+                return  # raised further, its traceback would hold us until the loop's next turn
             self._ends(Broken("it was cancelled by somebody who had no right to"))
         else:
             whole = self.tape.whole if self._keepers else None
