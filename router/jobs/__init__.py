@@ -1,0 +1,1 @@
+"""Speech that is made later: it outlives the request, the caller and the process."""
