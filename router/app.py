@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 import structlog
-from litestar import Litestar, Request, Response, Router
+from litestar import Litestar, Request, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -23,20 +22,19 @@ from router import registry
 from router.accounts.entrance import gate_of
 from router.accounts.gate import KeyedGate
 from router.api import guard as guards
-from router.api import schema, standing
+from router.api import outside, schema, standing
 from router.api.accounts import AccountController
 from router.api.admin import AdminController
 from router.api.catalogue import CatalogueController
-from router.api.door import Door, door_of, request_id
-from router.api.errors import BodyTooLarge, NoSuchPath, WrongMethod, refusal
+from router.api.door import Door, door_of
+from router.api.errors import NoSuchPath
 from router.api.operations import OperationsController
-from router.api.response import Headers
 from router.api.samples import Samples, SamplesController
 from router.api.speech import SpeechController
 from router.api.voices import VoicesController
 from router.audio.clip import ClipDecoder
 from router.contract.caller import OpenGate
-from router.contract.errors import InvalidRequest, SpeechError
+from router.contract.errors import SpeechError
 from router.contract.provider import Secret
 from router.dispatch.ensemble import Ensemble
 from router.dispatch.house import House
@@ -190,9 +188,9 @@ def create_app(
             "gate": Provide(_keyed, sync_to_thread=False),
         },
         exception_handlers={
-            SpeechError: _refused,
-            HTTPException: _refused_by_litestar,
-            Exception: _refused,
+            SpeechError: outside.refused,
+            HTTPException: outside.refused_by_litestar,
+            Exception: outside.refused,
         },
         cors_config=_cors(settings),
         lifespan=[lifespan],
@@ -251,43 +249,3 @@ def _cors(settings: Settings) -> CORSConfig:
         allow_credentials=False,
         max_age=600,
     )
-
-
-def _refused(request: AnyRequest, error: Exception) -> Response[bytes]:
-    """An error outside a speech, in the envelope that its path suggests."""
-    return _told(request, error, ())
-
-
-def _refused_by_litestar(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """What Litestar itself refuses, in the caller's envelope."""
-    extra = [(k.lower().encode(), v.encode()) for k, v in (error.headers or {}).items()]
-    said: Exception = error
-    if error.status_code == 404:
-        said = NoSuchPath(f"There is nothing at this path for {request.method}.")
-    elif error.status_code == 405:
-        said = WrongMethod("This path takes another method; see the Allow header.")
-    elif error.status_code == 413:
-        said = BodyTooLarge("The body is too large.")
-    elif 400 <= error.status_code < 500:
-        said = InvalidRequest(_malformed(error), code="invalid_request")
-    return _told(request, said, extra)
-
-
-def _malformed(error: HTTPException) -> str:
-    """What is wrong, by the names of the fields: what was written in them is not repeated."""
-    found = error.extra if isinstance(error.extra, list) else []
-    told = [
-        f"{one.get('key', 'the body')}: {one['message']}"
-        for one in found
-        if isinstance(one, dict) and isinstance(one.get("message"), str)
-    ]
-    return f"The request is malformed. {'; '.join(told)[:500]}".strip()
-
-
-def _told(request: AnyRequest, error: Exception, extra: Headers) -> Response[bytes]:
-    if not isinstance(error, SpeechError):
-        _log.error("a request failed unexpectedly", exc_info=error)
-    shape = guards.family_of(request.scope["path"])
-    status, headers, body = refusal(error, shape, request_id(request), extra)
-    names = {name.decode(): value.decode("latin-1") for name, value in headers}
-    return Response(body, status_code=status, headers=names, media_type=MediaType.JSON)
