@@ -57,7 +57,9 @@ class Ensemble:
         known = before.roster if before is not None else None
         async with (
             registry.opened(settings, self._kinds, publish, self.pool) as parts,
-            self.pool.using(settings.cache, partial(caching, settings, self._secret)) as cache,
+            self.pool.using(
+                (settings.cache, settings.cache_dir), partial(caching, settings, self._secret)
+            ) as cache,
             self.pool.using(answers_bytes, lambda: nullcontext(Answers(answers_bytes))) as answers,
         ):
             _check_none_is_lost(parts, known)
