@@ -95,11 +95,17 @@ class SpeechCache:
         self._waiting_bytes = 0
         self._has_failed = False
 
-    async def find(self, name: str) -> Kept | None:
+    def at_hand(self, name: str) -> Kept | None:
+        """What memory has of it."""
         held = self._memory.find(name)
-        if held is not None:
-            self._touch(name, held)
-            return held.kept
+        if held is None:
+            return None
+        self._touch(name, held)
+        return held.kept
+
+    async def find(self, name: str) -> Kept | None:
+        if (held := self.at_hand(name)) is not None:
+            return held
         found = await self._on_disk(self._files, name) if self._files is not None else None
         if found is None:
             return None

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from router.contract.caller import Ask, Caller
-from router.contract.errors import ProviderError, Resting
+from router.contract.errors import Resting
 from router.contract.record import Cached
 from router.contract.speech import SpeechRequest, Terms
 from router.dispatch.answers import Answers, Turn
 from router.dispatch.cache import SpeechCache
-from router.dispatch.kept import About, Again, Kept, kept_of
+from router.dispatch.kept import Again, Kept, kept_of
 from router.dispatch.made import Made
 from router.dispatch.outlook import Outlook
 from router.dispatch.speech import Speech
-from router.dispatch.verdicts import trail
+from router.dispatch.verdicts import Failed, trail
 from router.routing.plan import Candidate, Plan
 
 LOST = "idempotency_key answer_not_kept"
@@ -129,10 +129,23 @@ class Keeping:
         """What was kept: the answer under this key, else what those who would be asked now, in this
         order, have said before. Who is left alone at present is passed over."""
         answer = self.answer()
-        if answer is None and self._cache is not None:
-            kept = await self._in_cache(self._cache, candidates)
-            return None if kept is None else self._given(kept)
-        return answer
+        if answer is not None or self._cache is None:
+            return answer
+        for candidate, resting in self._in_turn(candidates):
+            if (kept := await self._cache.find(self._naming.of(candidate))) is not None:
+                return self._hit(candidate, resting, kept)
+        return None
+
+    def since(self, candidates: Sequence[Candidate]) -> Speech | None:
+        """What came while this one waited: as `again`, and nothing is waited for, so that who does
+        not find it here finds it under way."""
+        answer = self.answer()
+        if answer is not None or self._cache is None:
+            return answer
+        for candidate, resting in self._in_turn(candidates):
+            if (kept := self._cache.at_hand(self._naming.of(candidate))) is not None:
+                return self._hit(candidate, resting, kept)
+        return None
 
     def answer(self) -> Speech | None:
         """What was answered before under this key."""
@@ -161,25 +174,26 @@ class Keeping:
             repeat=self._is_repeat,
         )
 
-    async def _in_cache(self, cache: SpeechCache, candidates: Sequence[Candidate]) -> Kept | None:
-        resting: list[tuple[Candidate, ProviderError]] = []
+    def _in_turn(
+        self, candidates: Sequence[Candidate]
+    ) -> Iterator[tuple[Candidate, Sequence[Failed]]]:
+        """Those who would be asked now, each with those who are left alone before it."""
+        resting: list[Failed] = []
         for candidate in candidates:
-            kept = await cache.find(self._naming.of(candidate))
-            if kept is not None:
-                fallback = trail(self._plan, candidate, resting)
-                return self._hit(msgspec.structs.replace(kept.about, fallback=fallback), kept)
+            yield candidate, resting
             if not self._outlook.wait_s(candidate.provider, candidate.model):
-                break
+                return
             resting.append((candidate, Resting("it is left alone after failures")))
-        return None
 
-    def _hit(self, about: About, kept: Kept) -> Kept:
+    def _hit(self, candidate: Candidate, resting: Sequence[Failed], kept: Kept) -> Speech:
         self._cached = "hit"
+        fallback = trail(self._plan, candidate, resting)
+        about = msgspec.structs.replace(kept.about, fallback=fallback)
         hit = Kept(about, kept.chunks, was_cached=True)
         if self._turn is not None:
             self._turn.heard()
             self._turn.keep(hit)
-        return hit
+        return self._given(hit)
 
     def heard(self, speech: Speech) -> None:
         """It was not kept, and is being made."""

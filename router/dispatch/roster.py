@@ -124,7 +124,7 @@ class Roster:
             capabilities=capabilities,
             voices=self._voices.get(name, {}),
             gain_db=settings.entry.gain_db,
-            place=str(getattr(settings.settings, "base_url", "")),
+            place=settings.entry.timbre or str(getattr(settings.settings, "base_url", "")),
         )
 
 

@@ -198,10 +198,11 @@ class Speaker:
     async def _heard(
         self, want: Want, made: Plan, keeping: Keeping | None
     ) -> AsyncIterator[Speech]:
-        """Listen to what is under way for the same request, else have it made."""
-        answer = keeping.answer() if keeping is not None else None
-        if answer is not None:  # it came while this one waited for a place
-            yield answer
+        """Hear what was kept meanwhile, listen to what is under way for the same request, else have
+        it made."""
+        came = keeping.since(want.candidates) if keeping is not None else None
+        if came is not None:
+            yield came
             return
 
         @asynccontextmanager

@@ -101,6 +101,9 @@ class ProviderEntry(Part, frozen=True):
     """Its own limit for the first sound."""
     gain_db: Annotated[float, Meta(ge=-60, le=60)] = 0.0
     """How much louder it is made, so that a fallback does not jump in volume."""
+    timbre: str = ""
+    """Instances of one kind with the same word here sound alike, model by model and voice by voice;
+    without one those at the same address do."""
     limits: Rates = Rates()
     """What we may ask of it, over all callers; where they are reached the next is asked."""
 

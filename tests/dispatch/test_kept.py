@@ -273,6 +273,18 @@ async def test_a_hundred_at_once_leave_one_and_all_after_them_hear_it(tmp_path: 
     assert len(files_in(tmp_path)) == 1
 
 
+async def test_what_is_kept_while_somebody_waits_for_a_place_is_heard_by_who_waited(
+    tmp_path: Path,
+) -> None:
+    one = Hoarse(Script((Tone(1.0, 0.02),)))
+    config = {**ON, "server": {"places": 1}}
+    async with stage(tmp_path, config, one=one) as on:
+        spoken = await asyncio.gather(hear(on), hear(on))
+    assert one.entered == 1
+    assert sorted(speech.cache for speech, _ in spoken) == ["hit", "miss"]
+    assert spoken[0][1] == spoken[1][1]
+
+
 async def test_a_speech_longer_than_an_entry_is_heard_whole_and_not_kept(tmp_path: Path) -> None:
     one = Hoarse(Script((Tone(60.0),)))
     config = {"cache": {"enabled": True, "entry_bytes": 2_000_000}}

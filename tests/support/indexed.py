@@ -96,6 +96,7 @@ def provider(scene: Scene, name: str, *, encoding: str = "pcm", **more: Any) -> 
         "kind": "openai",
         "base_url": f"{scene.proxy.url}/v1",
         "connect_s": 1,
+        "timbre": name,
         "models": {f"{name}-1": model},
         **more,
     }
