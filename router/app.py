@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from litestar import Litestar, Request, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -22,20 +23,28 @@ from router import registry
 from router.accounts.entrance import gate_of
 from router.accounts.gate import KeyedGate
 from router.api import guard as guards
-from router.api import outside, schema, standing
+from router.api import metrics_port, outside, schema, standing
 from router.api.accounts import AccountController
 from router.api.admin import AdminController
 from router.api.catalogue import CatalogueController
-from router.api.door import Door, door_of
+from router.api.door import Door, door_of, named
 from router.api.errors import NoSuchPath
+from router.api.job_files import JobFilesController
+from router.api.job_info import info_of
+from router.api.jobs import JobsController
+from router.api.metrics import MetricsController
 from router.api.operations import OperationsController
+from router.api.page import PageController
+from router.api.response import header
 from router.api.samples import Samples, SamplesController
 from router.api.speech import SpeechController
+from router.api.tts import TtsController
 from router.api.voices import VoicesController
 from router.audio.clip import ClipDecoder
 from router.contract.caller import OpenGate
 from router.contract.errors import SpeechError
 from router.contract.provider import Secret
+from router.contract.record import Observer
 from router.dispatch.ensemble import Ensemble
 from router.dispatch.house import House
 from router.dispatch.observers import Observers
@@ -43,12 +52,18 @@ from router.dispatch.probes import Probes
 from router.dispatch.reloading import Reloads
 from router.dispatch.speaker import Speaker
 from router.dispatch.succession import Succession
+from router.jobs.entrance import office_of
+from router.jobs.office import Office
 from router.registry import Kinds
 from router.routing import latin
 from router.settings.accounts import Rates
 from router.settings.secret import secret_of
 from router.settings.structs import Settings
+from router.telemetry.exposition import Exposition
 from router.telemetry.journal import Journal
+from router.telemetry.loop_delay import watched
+from router.telemetry.recent import Recent
+from router.telemetry.tracing import tracing
 
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +75,7 @@ EXPOSED = (
     *("X-TTS-Characters", "X-TTS-Ignored", "X-TTS-Warning"),
     *("X-TTS-Cache", "Idempotent-Replayed"),
     *("X-Cost", "X-Remaining-Balance", *standing.OF_LEAPER),
+    *("Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Location"),
     *standing.OF_OPENAI,
 )
 
@@ -78,24 +94,38 @@ class _Running(msgspec.Struct, frozen=True):
 class _Entrance:
     """The application: what is current when a request comes is its own to the end."""
 
-    def __init__(self, app: ASGIApp, house: House) -> None:
+    def __init__(self, app: ASGIApp, house: House, exposition: Exposition) -> None:
         self.app = app
         self.house = house
+        self.exposition = exposition
         self.running = Succession[_Running]()
+        self.office: Office | None = None
+        """`None`: no jobs are taken."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.house, self.running.holding() as one:
             scope["state"] |= {"door": one.door, "samples": one.samples, "keyed": one.keyed}
+            scope["state"]["office"] = self.office
+            if scope["type"] == ScopeType.HTTP:  # whatever is logged on the way says whose it is
+                id = scope["state"]["request_id"] = named(header(scope, b"x-request-id"))
+                structlog.contextvars.bind_contextvars(request_id=id)
             await one.guarded(scope, receive, send)
 
     async def adopt(self, ensemble: Ensemble, settings: Settings) -> _Running:
         """Open what this config says, and make it current. Raises what opening raises."""
+        self.exposition.counting.learn(settings.models, settings.providers)
         before = self.running.current
         limits = before.settings.timeouts if before is not None else settings.timeouts
         longest_s = limits.deadline_most_s + limits.total_s
         one = await self.running.follow(self._opened(ensemble, settings, before), longest_s)
         self.house.drain_s = settings.timeouts.drain_s
         return one
+
+    @contextmanager
+    def door(self) -> Iterator[Door]:
+        """The present door, which stays open while the block lasts."""
+        with self.running.holding() as one:
+            yield one.door
 
     @asynccontextmanager
     async def _opened(
@@ -120,12 +150,12 @@ class _Entrance:
 
 
 @asynccontextmanager
-async def _founded(settings: Settings, kinds: Kinds) -> AsyncIterator[Ensemble]:
-    """What is the same for every config."""
+async def _founded(settings: Settings, kinds: Kinds, *own: Observer) -> AsyncIterator[Ensemble]:
+    """What is the same for every config; `own` are observers of ours beside the journal."""
     secret = await asyncio.to_thread(_secret, settings)
     async with registry.observing(kinds) as others, ClipDecoder() as clips:
         observers = Observers()
-        for observer in (Journal(), *others):
+        for observer in (Journal(), *own, *others):
             observers.join(observer)
         guess = await asyncio.to_thread(latin.load)
         yield Ensemble(kinds, observers, clips=clips, secret=secret, latin=guess)
@@ -142,6 +172,64 @@ async def speaking(settings: Settings, kinds: Kinds) -> AsyncIterator[Speaker]:
         yield speaker
 
 
+@asynccontextmanager
+async def working(settings: Settings, kinds: Kinds, house: House) -> AsyncIterator[Speaker]:
+    """A worker without a server: it speaks jobs while the block lasts."""
+    async with _founded(settings, kinds) as ensemble:
+        running = Succession[_Working]()
+        async with aclosing(running):
+            house.drain_s = settings.timeouts.drain_s
+            opening = _for_work(settings, ensemble)
+            speaker = (await running.follow(opening, settings.timeouts.total_s)).speaker
+            async with _office(settings, ensemble, running, house):
+                yield speaker
+
+
+class _Working(msgspec.Struct, frozen=True):
+    """What a worker speaks with."""
+
+    speaker: Speaker
+
+
+@asynccontextmanager
+async def _for_work(settings: Settings, ensemble: Ensemble) -> AsyncIterator[_Working]:
+    async with (
+        gate_of(settings, ensemble.observers.noticed) as gate,
+        ensemble.speaker(settings, gate) as speaker,
+    ):
+        yield _Working(speaker)
+
+
+@asynccontextmanager
+async def _office(
+    settings: Settings,
+    ensemble: Ensemble,
+    running: Succession[_Running] | Succession[_Working],
+    house: House,
+) -> AsyncIterator[Office | None]:
+    """Where jobs are taken, and spoken if the config says so; `None`: they are not."""
+    if not settings.jobs.enabled:
+        yield None
+        return
+    async with office_of(
+        settings,
+        ensemble.secret,
+        running.holding,
+        house,
+        at_once=settings.jobs.workers * settings.jobs.at_once,
+        publish=ensemble.observers.noticed,
+        telling=partial(info_of, base=_address(settings)),
+    ) as office:
+        yield office
+
+
+def _address(settings: Settings) -> str:
+    """Where callers reach the router, as far as the config tells."""
+    server = settings.server
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return (server.public_url or f"http://{host}:{server.port}").rstrip("/")
+
+
 def create_app(
     settings: Settings,
     kinds: Kinds,
@@ -153,17 +241,30 @@ def create_app(
     """The server as an ASGI application; `started` is called once everybody is open. The `house`
     may be closed and `reloads` be asked for while it runs."""
     house = house or House()
+    recent, exposition = Recent(), Exposition()
+    counted = (exposition.counting,) if settings.metrics.enabled else ()
     reloads = reloads or Reloads(settings, lambda: settings)
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        async with _founded(settings, kinds) as ensemble:
+        async with (
+            tracing(settings.tracing) as tracers,
+            _founded(settings, kinds, recent, *counted, *tracers) as ensemble,
+        ):
             adopt = partial(entrance.adopt, ensemble)
             async with aclosing(entrance.running):
                 started((await adopt(settings)).speaker)
                 probes = Probes(entrance.running.holding)
                 publish = ensemble.observers.noticed
-                async with reloads.served(settings, adopt, house, publish), probes.kept_up():
+                async with (
+                    _office(settings, ensemble, entrance.running, house) as entrance.office,
+                    reloads.served(settings, adopt, house, publish),
+                    probes.kept_up(),
+                    watched(exposition.counting.loop_delay.add),
+                    metrics_port.listening(
+                        settings.metrics, settings.server, exposition, entrance.door
+                    ),
+                ):
                     yield
 
     app = Litestar(
@@ -176,16 +277,23 @@ def create_app(
                     SamplesController,
                     VoicesController,
                     OperationsController,
+                    MetricsController,
                 ],
                 before_request=_visit,
             ),
+            TtsController,
+            JobsController,
+            JobFilesController,
             AccountController,
             AdminController,
+            PageController,
         ],
         dependencies={
             "door": Provide(door_of, sync_to_thread=False),
             "samples": Provide(_samples, sync_to_thread=False),
             "gate": Provide(_keyed, sync_to_thread=False),
+            "recent": Provide(lambda: recent, sync_to_thread=False),
+            "exposition": Provide(lambda: exposition, sync_to_thread=False),
         },
         exception_handlers={
             SpeechError: outside.refused,
@@ -197,7 +305,7 @@ def create_app(
         logging_config=None,
         openapi_config=schema.config(),
     )
-    entrance = _Entrance(app.asgi_handler, house)
+    entrance = _Entrance(app.asgi_handler, house, exposition)
     app.asgi_handler = entrance
     return app
 

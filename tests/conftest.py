@@ -1,4 +1,5 @@
-"""Where nothing may be missing (`TTS_NO_SKIPS=1`), a skipped test is a failed one."""
+"""What holds for every test: nothing hidden is told, and nothing is skipped where nothing may be
+missing (`TTS_NO_SKIPS=1`)."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+pytest_plugins = ["tests.support.redaction"]
 
 TEST_DATA = "TTS_TEST_DATA"
 """Downloads that not everybody has: skips whose reason names this variable stay skips."""

@@ -19,6 +19,7 @@ from typing import IO
 
 import msgspec
 
+from providers.moss_tts_nano.compact import build
 from providers.moss_tts_nano.layout import Layout
 from providers.moss_tts_nano.prove import Verdict
 from providers.moss_tts_nano.settings import Precision
@@ -46,6 +47,7 @@ class Came(msgspec.Struct, frozen=True, tag="progress"):
 class Made(msgspec.Struct, frozen=True, tag="made"):
     """The graphs are in the cache."""
 
+    way: build.Precision
     verdicts: tuple[Verdict, ...]
 
 
@@ -60,9 +62,10 @@ Word = Came | Made | Failed
 
 
 def made(
-    layout: Layout, cache: Path, precision: Precision, threads: int, work: Work
-) -> tuple[Verdict, ...]:
-    """Build and prove, and leave the graphs in the cache. Blocking.
+    layout: Layout, cache: Path, precision: Precision, threads: tuple[int, int], work: Work
+) -> tuple[build.Precision, tuple[Verdict, ...]]:
+    """Build and prove, and leave the graphs in the cache. Blocking. `threads`: those of one
+    operation, and the wide ones.
 
     Raises:
         Broken: it cannot be done here.
@@ -70,7 +73,7 @@ def made(
     """
     command = (sys.executable, "-P", "-m", _CHILD)
     process = subprocess.Popen(
-        [*command, str(layout.folder), str(cache), precision, str(threads)],
+        [*command, str(layout.folder), str(cache), precision, *map(str, threads)],
         env=environment(),
         stdin=subprocess.PIPE,  # it ends with us: then its stdin does
         stdout=subprocess.PIPE,
@@ -94,7 +97,7 @@ def made(
 
 def _heard(
     process: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes], work: Work
-) -> tuple[Verdict, ...]:
+) -> tuple[build.Precision, tuple[Verdict, ...]]:
     end = time.monotonic() + _MOST_S
     while True:
         if work.stopped():
@@ -111,7 +114,7 @@ def _heard(
         if isinstance(word, Came):
             work.progress(word.stage, word.done, word.total)
         elif isinstance(word, Made):
-            return word.verdicts
+            return word.way, word.verdicts
         else:
             raise Broken(word.message)
 

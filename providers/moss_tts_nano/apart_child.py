@@ -42,21 +42,25 @@ class _Told:
 
 
 def main() -> None:
-    folder, cache, precision, threads = sys.argv[1:]
+    folder, cache, precision, threads, wide = sys.argv[1:]
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _be_modest()
     told = _Told(_stdout())
     try:
         layout = find(Path(folder))
-        verdicts = fast.made_here(
-            layout, Path(cache), cast("Precision", precision), int(threads), told
+        way, verdicts = fast.made_here(
+            layout,
+            Path(cache),
+            cast("Precision", precision),
+            (int(threads), int(wide)),
+            told,
         )
     except ProviderError as error:
         told.say(Failed(error.message))
     except MemoryError:
         told.say(Failed("there is too little memory to make faster graphs."))
     else:
-        told.say(Made(verdicts))
+        told.say(Made(way, verdicts))
 
 
 def _stdout() -> IO[bytes]:

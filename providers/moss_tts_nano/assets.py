@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +15,9 @@ from providers.moss_tts_nano.releases import CODEC, TTS
 from providers.moss_tts_nano.settings import Settings
 from router.contract.errors import Broken
 from router.contract.provider import Host, Interrupted, Work
+
+if TYPE_CHECKING:
+    from providers.moss_tts_nano.engine.threads import Staff
 
 STAMPS = "assets.json"
 """In the instance's cache: hashes of files that have not changed since."""
@@ -48,8 +51,9 @@ class Assets:
         from providers.moss_tts_nano import fast  # noqa: PLC0415  # onnx is not needed to pull
 
         layout = self._model(directory, work)
+        crew, cache = self._crew(), self._host.cache_dir / "graphs"
         made = fast.made(
-            layout, self._host.cache_dir / "graphs", self._settings.precision, self._threads(), work
+            layout, cache, self._settings.precision, crew.threads, work, wide=crew.wide
         )
         used = ", ".join(sorted(made.proven)) or "none"
         return [
@@ -68,12 +72,12 @@ class Assets:
         from providers.moss_tts_nano.tokenizer import Tokenizer  # noqa: PLC0415
 
         layout = self._model(directory, work)
-        threads = self._threads()
-        made = fast.made(layout, self._host.cache_dir / "graphs", "int8", threads, work)
+        crew, cache = self._crew(), self._host.cache_dir / "graphs"
+        made = fast.made(layout, cache, "int8", crew.threads, work, wide=crew.wide)
         results = _writable(results)
         found = compare(
-            Reference(layout, threads),
-            Chosen(Reference(layout, threads), made.parts, made.proven),
+            Reference(layout, crew.threads),
+            Chosen(Reference(layout, crew.threads), made.parts, made.proven),
             layout,
             sentences(layout, Tokenizer(layout.tokenizer).encode),
             folder=results,
@@ -91,12 +95,12 @@ class Assets:
         stamps = self._host.cache_dir / STAMPS
         return find(pull(asked, work.progress, work.stopped, stamps).directory)
 
-    def _threads(self) -> int:
+    def _crew(self) -> Staff:
         from providers.moss_tts_nano.engine.threads import staff  # noqa: PLC0415
         from providers.moss_tts_nano.model import cores  # noqa: PLC0415
 
         settings = self._settings
-        return staff(cores(settings), settings.precision, settings.rows).threads
+        return staff(cores(settings), settings.precision, settings.rows)
 
 
 def _warned(pulled: Pulled) -> list[str]:

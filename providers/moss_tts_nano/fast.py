@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from providers.moss_tts_nano import apart
-from providers.moss_tts_nano.compact import store
+from providers.moss_tts_nano.compact import build, store
 from providers.moss_tts_nano.compact.compact import Compact
 from providers.moss_tts_nano.compact.store import Built
 from providers.moss_tts_nano.layout import Layout
@@ -23,6 +23,15 @@ from router.contract.provider import Work
 
 _PROOF = "proof.json"
 """Beside the graphs that it is about, so that both are of the same assets, builder and runtime."""
+_ROUNDED: tuple[PartName, ...] = ("language_model", "fixed_frames", "greedy_frames")
+"""The parts that a precision is of."""
+
+
+_WAYS: Mapping[Precision, tuple[build.Precision, ...]] = {
+    "exact": ("exact",),
+    "int8": ("int8", "int8-blocks"),
+}
+"""What is tried one after the other, until one is near enough."""
 
 
 class Fast(msgspec.Struct, frozen=True):
@@ -30,6 +39,7 @@ class Fast(msgspec.Struct, frozen=True):
 
     parts: Parts
     verdicts: tuple[Verdict, ...]
+    way: build.Precision
 
     @property
     def proven(self) -> frozenset[PartName]:
@@ -41,47 +51,79 @@ class Fast(msgspec.Struct, frozen=True):
         return [f"{one.part}: {one.why}" for one in self.verdicts if not one.proven]
 
 
-def made(layout: Layout, cache: Path, precision: Precision, threads: int, work: Work) -> Fast:
+def made(
+    layout: Layout, cache: Path, precision: Precision, threads: int, work: Work, *, wide: int = 1
+) -> Fast:
     """Found; or built and proven in a process of its own, which takes half a minute at full size.
-    Blocking.
+    Blocking. `threads` and `wide` as in `Compact`.
 
     Raises:
         Broken: they cannot be made or kept, or the shipped graphs do not run.
         Interrupted: `work.stopped()` said so.
     """
     try:
-        built = store.find(layout, cache, precision)
-        verdicts = _remembered(built) if built is not None else ()
-        if built is None or _unproven(verdicts):
-            verdicts = apart.made(layout, cache, precision, threads, work)
-            built = store.find(layout, cache, precision)
+        way, verdicts = _known(layout, cache, precision) or apart.made(
+            layout, cache, precision, (threads, wide), work
+        )
+        built = store.find(layout, cache, way)
     except OSError as error:
         raise _unkept(cache, error) from error
     if built is None:
         raise Broken(f"faster graphs were made, and are not in {cache}.")
-    return Fast(Compact(layout, built, threads), verdicts)
+    return Fast(Compact(layout, built, threads, wide), verdicts, way)
 
 
 def made_here(
-    layout: Layout, cache: Path, precision: Precision, threads: int, work: Work
-) -> tuple[Verdict, ...]:
+    layout: Layout, cache: Path, precision: Precision, threads: tuple[int, int], work: Work
+) -> tuple[build.Precision, tuple[Verdict, ...]]:
     """Build what is not built, and prove it, in this process. Blocking.
+
+    `threads`: those of one operation, and the wide ones.
 
     Raises: Broken
     """
     try:
-        built = store.find(layout, cache, precision)
-        if built is None:
-            work.progress("building", 0, 0)
-            built = store.make(layout, cache, precision)
-            trim_memory()
-        known = _remembered(built)
-        fresh = _proven(layout, Compact(layout, built, threads), precision, _unproven(known), work)
-        verdicts = (*known, *fresh)
-        _remember(built, [verdict for verdict in verdicts if not verdict.failed])
+        for way in _WAYS[precision]:
+            verdicts = _made(layout, cache, way, threads, work)
+            if not _are_too_far(verdicts):
+                break
     except OSError as error:
         raise _unkept(cache, error) from error
+    return way, verdicts
+
+
+def _known(
+    layout: Layout, cache: Path, precision: Precision
+) -> tuple[build.Precision, tuple[Verdict, ...]] | None:
+    """What an earlier start has settled for."""
+    for way in _WAYS[precision]:
+        built = store.find(layout, cache, way)
+        verdicts = _remembered(built) if built is not None else ()
+        if built is None or _unproven(verdicts):
+            return None
+        if not _are_too_far(verdicts):
+            break
+    return way, verdicts
+
+
+def _made(
+    layout: Layout, cache: Path, way: build.Precision, threads: tuple[int, int], work: Work
+) -> tuple[Verdict, ...]:
+    built = store.find(layout, cache, way)
+    if built is None:
+        work.progress("building", 0, 0)
+        built = store.make(layout, cache, way)
+        trim_memory()
+    known = _remembered(built)
+    fresh = _proven(layout, Compact(layout, built, *threads), way, _unproven(known), work)
+    verdicts = (*known, *fresh)
+    _remember(built, [verdict for verdict in verdicts if not verdict.failed])
     return verdicts
+
+
+def _are_too_far(verdicts: Sequence[Verdict]) -> bool:
+    """Whether other products might bring these graphs nearer: they ran, and were not near."""
+    return any(one.part in _ROUNDED and one.measured and not one.proven for one in verdicts)
 
 
 def _unkept(cache: Path, error: OSError) -> Broken:
@@ -90,10 +132,10 @@ def _unkept(cache: Path, error: OSError) -> Broken:
 
 
 def _proven(
-    layout: Layout, other: Compact, precision: Precision, parts: Sequence[PartName], work: Work
+    layout: Layout, other: Compact, way: build.Precision, parts: Sequence[PartName], work: Work
 ) -> list[Verdict]:
     truth = Reference(layout, other.threads)
-    bounds = INT8 if precision == "int8" else EXACT
+    bounds = EXACT if way == "exact" else INT8
     verdicts: list[Verdict] = []
     work.progress("proving", 0, 0)
     try:

@@ -25,26 +25,29 @@ class CannotLoad(Broken):
     """A graph, or the data beside it, is missing or damaged."""
 
 
+def options(threads: int) -> ort.SessionOptions:
+    """The threads sleep when they have nothing to do. With their usual spinning, two of them on two
+    cores are two to three times slower as soon as anything else runs (a codec, a second stream)."""
+    found = ort.SessionOptions()
+    found.intra_op_num_threads = threads
+    found.inter_op_num_threads = 1
+    found.log_severity_level = _FATAL
+    found.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return found
+
+
 def open_session(path: Path, threads: int) -> ort.InferenceSession:
     """Load a graph on the CPU; `threads` work on one node at a time.
-
-    The threads sleep when they have nothing to do. With their usual spinning, two of them on two
-    cores are two to three times slower as soon as anything else runs (a codec, a second stream).
 
     Raises:
         CannotLoad: the graph or its data.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not path.is_file():
         raise CannotLoad(f"{path.name} is missing in {path.parent}.")
     try:
         # The path is not resolved: the data is looked for beside the name that is given, and in
         # a hub's cache only the links have the right names.
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), options(threads), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for each status code
         raise CannotLoad(
             f"{path.name} or its data, in {path.parent}, cannot be loaded: {_told(error, path)}"

@@ -62,6 +62,9 @@ class Start:
         """How much of the stage that runs is done, 0 to 1."""
         self.paths: Mapping[str, str] = {}
         """For each part of the model why the shipped graph serves; empty: the faster one does."""
+        self.precision = settings.precision
+        self.load_s = 0.0
+        """What loading it took, without what had to be fetched or built; 0 until then."""
         self.model_bytes = 0
         """What the process grew by while the model was loaded; 0 where nobody tells."""
         self._settings = settings
@@ -147,8 +150,9 @@ class Start:
         layout = await self._in_thread(find, pulled.directory)
         parts = await self._in_thread(self._parts, layout)
         self.told = "the model is loaded."
-        before = resident_bytes()
+        before, began = resident_bytes(), asyncio.get_running_loop().time()
         loaded = await self._in_thread(self._loaded, layout, parts)
+        self.load_s = asyncio.get_running_loop().time() - began
         self.model_bytes = max(0, (resident_bytes() or 0) - (before or 0))
         return loaded
 
@@ -165,14 +169,14 @@ class Start:
     def _parts(self, layout: Layout) -> Chosen:
         settings = self._settings
         cores = model.cores(settings)
-        threads = staff(cores, settings.precision, settings.rows).threads
-        shipped = Reference(layout, threads)
+        crew = staff(cores, settings.precision, settings.rows)
+        shipped = Reference(layout, crew.threads)
         if settings.graphs == "shipped":
             self.paths = dict.fromkeys(PARTS, "the settings say so")
             return Chosen(shipped)
         cache = self._host.cache_dir / "graphs"
         try:
-            made = fast.made(layout, cache, settings.precision, threads, self)
+            made = fast.made(layout, cache, settings.precision, crew.threads, self, wide=crew.wide)
         except Broken as error:  # without them it is slower, and speaks all the same
             self.paths = dict.fromkeys(PARTS, error.message)
             return Chosen(shipped)

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 
 from providers.moss_tts_nano.engine.engine import Engine
 from providers.moss_tts_nano.engine.tally import STAGES
+from providers.moss_tts_nano.settings import Precision
 from providers.moss_tts_nano.starting import Start
-from router.contract.provider import State
+from router.contract.provider import ServingPath, State
 
+_IN_PRECISION = ("language_model", "fixed_frames", "greedy_frames")
+"""Parts whose graphs are built in the precision of the settings; the codec's are always exact."""
 _SHORT_CHARS = 80
 """Of a reason, in the line for people; all of it is in the facts."""
 
@@ -29,6 +32,7 @@ def state_of(start: Start, regenerated: Mapping[str, int]) -> State:
             "frames_per_second": engine.frames_per_s if engine else 0.0,
             "voices_bytes": float(engine.prefix_bytes if engine else 0),
             "model_resident_bytes": float(start.model_bytes),
+            "load_seconds": start.load_s,
         },
         counters={
             "frames": float(engine.frames if engine else 0),
@@ -36,6 +40,7 @@ def state_of(start: Start, regenerated: Mapping[str, int]) -> State:
             **{f"chunks_regenerated_{name}": float(n) for name, n in regenerated.items()},
         },
         facts={part: _path(why) for part, why in start.paths.items()},
+        paths={part: _serving(part, why, start.precision) for part, why in start.paths.items()},
     )
 
 
@@ -59,6 +64,12 @@ def _line(engine: Engine, paths: Mapping[str, str]) -> str:
     else:
         told += [f"shipped graph for {part} ({_cut(why)})" for part, why in shipped.items()]
     return "; ".join(told) + "."
+
+
+def _serving(part: str, why: str, precision: Precision) -> ServingPath:
+    if why:
+        return ServingPath("reference", _cut(why))
+    return ServingPath(precision if part in _IN_PRECISION else "exact")
 
 
 def _path(why: str) -> str:

@@ -11,7 +11,7 @@ import structlog
 
 from router.accounts.keys import Key
 from router.accounts.ledger import Ledger, Reservation, Spoken, named, once_of
-from router.accounts.price import Heard, cost_nano, credits_of, dearest_nano, delivered
+from router.accounts.price import NANO, Heard, cost_nano, credits_of, dearest_nano, delivered
 from router.accounts.providers import amount_of
 from router.accounts.rates import Demand, Granted, Limit, PerDay, Rates, Refused
 from router.accounts.refusals import standings
@@ -54,9 +54,10 @@ class Admission:
         self._reserved: Reservation | None = None
         self._heard: Delivered | None = None
         self.standings = Standings()
+        self.charged = 0.0
 
     async def __aenter__(self) -> Self:
-        dearest = self._dearest_nano()
+        dearest = dearest_of(self._ask)
         if self._limits:
             await self._take(dearest)
         if self._key.metered and dearest:
@@ -121,24 +122,6 @@ class Admission:
         if self._granted is not None:
             await self._rates.refund(self._granted)
 
-    def _dearest_nano(self) -> int:
-        """What the dearest candidate of the plan can cost."""
-        ask = self._ask
-        most_ms = round(ask.most_audio_s * 1000)
-        most_tokens = 4 * ask.characters + round(ask.most_audio_s * _TOKENS_PER_S)
-        return max(
-            (
-                dearest_nano(
-                    tariff_of(offer.price),
-                    ask.characters,
-                    most_audio_ms=most_ms,
-                    most_tokens=most_tokens,
-                )
-                for offer in ask.offers
-            ),
-            default=0,
-        )
-
     # ---- giving back
 
     def _settle(self) -> int:
@@ -152,6 +135,7 @@ class Admission:
         spoken = self._spoken(heard)
         if reserved is not None:
             _watched(self._ledger.settle(reserved, cost, spoken))
+            self.charged = cost / NANO
         else:
             _watched(self._ledger.count(self._key.id, self._request, spoken))
         return cost
@@ -183,6 +167,24 @@ class Admission:
             audio_ms=part.audio_ms,
             tokens=part.tokens or 0,
         )
+
+
+def dearest_of(ask: Ask) -> int:
+    """Nano-credits that the dearest candidate of the plan can cost."""
+    most_ms = round(ask.most_audio_s * 1000)
+    most_tokens = 4 * ask.characters + round(ask.most_audio_s * _TOKENS_PER_S)
+    return max(
+        (
+            dearest_nano(
+                tariff_of(offer.price),
+                ask.characters,
+                most_audio_ms=most_ms,
+                most_tokens=most_tokens,
+            )
+            for offer in ask.offers
+        ),
+        default=0,
+    )
 
 
 def _part(heard: Delivered) -> Heard:

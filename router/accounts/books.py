@@ -21,6 +21,10 @@ from router.store.schema import accounts, entries, holders, reservations
 
 SWEEP = 500
 """Reservations that are released at once."""
+RENEWALS = 6
+"""In the time of one lease: also how soon it is noticed that the store is lost, while nobody asks."""
+RETURN_S = 1.0
+"""Between two looks whether a lost store is back."""
 FOLDS = 20
 """Times that old rows are summed up in one round."""
 
@@ -33,9 +37,18 @@ class StoredBooks:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @property
+    def is_lost(self) -> bool:
+        return self._store.is_lost
+
     def post(
         self, change: Change, *, must: bool = False, undo: Change | None = None
     ) -> asyncio.Future[Posted]:
+        """While the store is lost nobody waits for it: the lease tells when it is back."""
+        if self.is_lost and not must:
+            refused: asyncio.Future[Posted] = asyncio.get_running_loop().create_future()
+            refused.set_exception(StoreUnavailable())
+            return refused
         return self._store.write(post, change, must=must, undo=undo)
 
     async def balance(self, account: str) -> int | None:
@@ -66,7 +79,7 @@ class StoredBooks:
         await self._renew(lease)
         await self._keep_up(keep_days)
         tasks = [  # two: upkeep may take long, and no lease may run out meanwhile
-            asyncio.create_task(_every(lease_s / 3, lambda: self._renew(lease)), name="lease"),
+            asyncio.create_task(self._keep(lease, lease_s / RENEWALS), name="lease"),
             asyncio.create_task(
                 _every(lease_s / 3, lambda: self._keep_up(keep_days)), name="upkeep"
             ),
@@ -79,6 +92,13 @@ class StoredBooks:
             await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(StoreUnavailable):
                 await self._store.write(_renew, Lease(holder, 0))
+
+    async def _keep(self, lease: Lease, every_s: float) -> None:
+        """Renew it until cancelled; more often while the store is lost, so that its return is
+        noticed."""
+        while True:
+            await asyncio.sleep(min(every_s, RETURN_S) if self.is_lost else every_s)
+            await self._renew(lease)
 
     async def _renew(self, lease: Lease) -> None:
         try:

@@ -6,13 +6,15 @@ import functools
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import msgspec
 
 from router.accounts.admission import Admission
+from router.accounts.entry import Entry, due_of, taken
 from router.accounts.keys import Key
 from router.accounts.opening import Accounts
 from router.accounts.providers import Turns
@@ -27,6 +29,7 @@ from router.settings.accounts import Accounts as Wanted
 from router.settings.structs import Settings
 
 _MEMBERS = 10_000
+_WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>[\d.]+):\d+")
 
 
 class Member(msgspec.Struct, frozen=True, eq=False):
@@ -59,6 +62,9 @@ class KeyedGate:
         tables = wanted.limits
         self._looking = tries_of("looking", tables.looking)
         self._failing = tries_of("failing", tables.failing)
+        self._needs_no_books = any(key.credits is None for key in wanted.keys.values())
+        """Whether somebody may speak without the store: whose key is the config's, and pays nothing.
+        """
         self._of_address = limits_of("address", tables.address)
         self._of_all = limits_of("global", tables.total)
         self._of_model = limits_of("model", tables.model)
@@ -107,17 +113,36 @@ class KeyedGate:
 
     def admit(self, caller: Caller, ask: Ask) -> AbstractAsyncContextManager[Grant]:
         member = caller.account
-        if not isinstance(member, Member):  # the house itself, which speaks a sample
+        if not isinstance(member, Member):  # the house, or a job that was let in long ago
             return nullcontext(FREE)
         limits = self._limits(member, caller.address, ask.model)
         ledger = self.accounts.ledger
         return Admission(ledger, self.rates, member.key, limits, ask, refuse=self._refusal)
 
+    async def let_in(self, caller: Caller, asks: Sequence[Ask]) -> Entry:
+        """Let jobs in that come together, all of them or none.
+
+        Raises:
+            RateLimited: nothing was taken.
+            Overloaded: the rates cannot be kept now.
+        """
+        member = caller.account
+        if not isinstance(member, Member):
+            return Entry([None] * len(asks))
+        passed = [(ask, self._limits(member, caller.address, ask.model)) for ask in asks]
+        granted = await taken(self.rates, passed, self._refusal)
+        dues = [due_of(member.key, ask) for ask in asks]
+        return Entry(dues, self.rates, granted)
+
     async def attempt(self, provider: str, ask: Ask) -> Turn:
         return await self._turns.take(provider, ask)
 
     def troubles(self) -> list[Trouble]:
-        return self._turns.troubles()
+        troubles = self._turns.troubles()
+        if self.accounts.ledger.is_lost:
+            what = "the store of keys and credit does not answer"
+            troubles.append(Trouble(what, stops=not self._needs_no_books, store="books"))
+        return troubles
 
     def _limits(self, member: Member, address: str, model: str) -> list[tuple[Limit, str]]:
         """Every limit that a request has to pass, and whose it is."""
@@ -170,7 +195,12 @@ class KeyedGate:
 @functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What limits by address count as one: an IPv4 address, or the 64 bits of an IPv6 one that its
-    holder cannot choose. What is no address counts as one, too."""
+    holder cannot choose. What is no address counts as one, too.
+
+    Some proxies name the port as well (Azure's, IIS): `192.0.2.1:5000`, `[2001:db8::1]:5000`.
+    """
+    if found := _WITH_PORT.fullmatch(address):
+        address = found["v6"] or found["v4"]
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

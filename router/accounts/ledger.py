@@ -64,6 +64,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Books(Protocol):
     """The rows in the store, as the ledger needs them."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store does not answer, as far as is known."""
+        ...
+
     def post(
         self, change: Change, *, must: bool = False, undo: Change | None = None
     ) -> asyncio.Future[Posted]:
@@ -86,6 +91,11 @@ class Ledger:
     def __init__(self, books: Books, holder: str) -> None:
         self._books = books
         self._holder = holder
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store does not answer, as far as is known."""
+        return self._books.is_lost
 
     async def reserve(
         self, account: str, request: str, amount_nano: int, *, once: str | None = None

@@ -87,10 +87,10 @@ def _from_json(body: bytes) -> dict[str, Any]:
         raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from error
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object.", code="invalid_json")
-    return _without_clip({key: item for key, item in value.items() if item is not None})
+    return without_clip({key: item for key, item in value.items() if item is not None})
 
 
-def _without_clip(fields: dict[str, Any]) -> dict[str, Any]:
+def without_clip(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields, in which no voice sample can be. Raises BadClip where one was tried."""
     for name in (CLIP_FIELD, *MISNAMED):
         if name in fields:
@@ -112,7 +112,7 @@ def _from_form(body: bytes) -> dict[str, Any]:
         )
     except ValueError as error:
         raise InvalidRequest("The form cannot be read.", code="invalid_body") from error
-    return _without_clip(_nested(dict(pairs)))
+    return without_clip(_nested(dict(pairs)))
 
 
 async def _from_multipart(stream: AsyncIterator[bytes], boundary: str) -> Body:

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote
 
 from litestar.types import ASGIApp
@@ -18,23 +18,23 @@ from router.api import shapes
 from router.api.body import ApiRequest
 from router.api.errors import CallerGone, Dialect, SlowBody, answer, told
 from router.api.fields import Asked
-from router.api.response import Headers, SpeechResponse
+from router.api.job_known import LastKnown
+from router.api.response import Headers, JourneyResponse, every, header
 from router.api.shapes import Endpoint
 from router.api.sse import events
 from router.api.standing import receipt_headers, standing_headers
 from router.api.terms import terms_of
 from router.contract.caller import Caller
-from router.contract.errors import Draining, SpeechError
+from router.contract.errors import SpeechError
 from router.contract.provider import Secret
 from router.contract.record import SpeechRecord
 from router.contract.speech import Terms
+from router.contract.trace import TraceContext, trace_context
 from router.dispatch.house import House
 from router.dispatch.speaker import Speaker
 from router.dispatch.speech import Speech
 from router.settings.structs import Family, Settings
 
-_CLOSING = [(b"connection", b"close")]
-"""Whoever comes again is to find another server, not the same line."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -45,6 +45,7 @@ class Door:
         self.settings = settings
         self.speaker = speaker
         self.house = house
+        self.known_jobs = LastKnown()
         self._trusted = [
             ipaddress.ip_network(network, strict=False)
             for network in settings.server.trusted_proxies
@@ -65,8 +66,7 @@ class Door:
             dialect = _dialect(endpoint, record)
             self.closed(record, error, dialect)
             if isinstance(error, SpeechError):
-                extra = _CLOSING if isinstance(error, Draining) else ()
-                return answer(error, dialect, record.request_id, extra)
+                return answer(error, dialect, record.request_id)
             raise
         return self.answering(asked, caller, record, _dialect(endpoint, record), terms)
 
@@ -101,7 +101,7 @@ class Door:
         terms: Terms,
     ) -> ASGIApp:
         """The answer to a request that has been understood."""
-        return SpeechResponse(
+        return JourneyResponse(
             self._journey(asked, caller, record, dialect, terms),
             lambda speech: [
                 *head(speech, asked, record.request_id),
@@ -122,10 +122,16 @@ class Door:
         dialect: Dialect,
         terms: Terms,
     ) -> AsyncIterator[Speech]:
+        speaking = self.speaker.speak(asked.request, caller, record, terms)
+        async with self.publishing(record, dialect), speaking as speech:
+            record.status = 200
+            yield speech
+
+    @asynccontextmanager
+    async def publishing(self, record: SpeechRecord, dialect: Dialect) -> AsyncIterator[None]:
+        """Publish the record when the block is left, whatever happened in it."""
         try:
-            async with self.speaker.speak(asked.request, caller, record, terms) as speech:
-                record.status = 200
-                yield speech
+            yield
         except BaseException as error:
             self.closed(record, error, dialect)
             raise
@@ -137,7 +143,18 @@ class Door:
             request_id=request_id(request),
             shape=shape,
             opened=asyncio.get_running_loop().time(),
+            endpoint=f"{request.method} {request.scope.get('path_template', '')}".strip(),
+            trace=self._trace(request),
         )
+
+    def _trace(self, request: ApiRequest) -> TraceContext | None:
+        """Where it belongs; two parents are none, states are one after the other."""
+        wanted = self.settings.tracing
+        if not wanted.enabled:
+            return None
+        parents, states = (every(request.scope, name) for name in (b"traceparent", b"tracestate"))
+        parent = parents[0] if len(parents) == 1 else ""
+        return trace_context(parent, ",".join(states), wanted.sample_ratio)
 
     def closed(
         self, record: SpeechRecord, error: BaseException | None, dialect: Dialect | None = None
@@ -194,15 +211,29 @@ def door_of(request: ApiRequest) -> Door:
 
 def credential(request: ApiRequest) -> Secret | None:
     """The key of a request: `Authorization: Bearer`, else `X-API-Key`; an empty one is none."""
-    scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
-    key = token if scheme.lower() == "bearer" else ""
-    key = key.strip() or request.headers.get("x-api-key", "").strip()
+    given = bearer(request.headers.get("authorization", ""))
+    key = request.headers.get("x-api-key", "").strip()
+    return given or (Secret(key) if key else None)
+
+
+def bearer(authorization: str) -> Secret | None:
+    """The key in an `Authorization` header, where it has one."""
+    scheme, _, token = authorization.strip().partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else ""
     return Secret(key) if key else None
 
 
 def request_id(request: ApiRequest) -> str:
+    """The id of a request, the same wherever it is asked for."""
+    known: dict[str, Any] = request.scope["state"]
+    if "request_id" not in known:
+        known["request_id"] = named(header(request.scope, b"x-request-id"))
+    return cast("str", known["request_id"])
+
+
+def named(given: str | None) -> str:
     """The caller's own `X-Request-ID` where it is harmless, else a new one."""
-    given = request.headers.get("x-request-id", "").strip()
+    given = (given or "").strip()
     return given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 

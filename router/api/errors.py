@@ -9,10 +9,13 @@ from typing import Literal, NamedTuple
 import msgspec
 from litestar.types import ASGIApp
 
+from router.accounts.errors import NotEnough
+from router.accounts.price import credits_of
 from router.api.response import Headers, plain
 from router.api.standing import standing_headers
 from router.contract import errors as tree
 from router.contract.errors import CallerError, SpeechError
+from router.jobs.job import NoSuchJob
 from router.settings.structs import Family
 
 
@@ -54,9 +57,21 @@ class WrongMethod(CallerError):
     reason = "wrong_method"
 
 
-Dialect = Literal[Family, "nanogpt-newer"]
+class NoAudio(CallerError):
+    """A job has no audio: not yet, or it never will."""
+
+    reason = "no_audio"
+
+
+class BadRange(CallerError):
+    """A part of a file is asked for that lies behind its end."""
+
+    reason = "bad_range"
+
+
+Dialect = Literal[Family, "nanogpt-newer", "nanogpt-job"]
 """How errors are told: as the shape does; NanoGPT's newer spelling has OpenAI's body, and NanoGPT's
-words for keys and credit."""
+words for keys and credit; its flow of jobs has a body of its own."""
 
 
 class Told(NamedTuple):
@@ -90,6 +105,9 @@ _TOLD: Mapping[type[SpeechError], Told] = {
     UnsupportedMedia: Told(415, _INVALID, "unsupported_media_type"),
     NoSuchPath: Told(404, _INVALID, "not_found"),
     NoSuchKey: Told(404, _INVALID, "key_not_found"),
+    NoSuchJob: Told(404, _INVALID, "job_not_found"),
+    NoAudio: Told(409, _INVALID, "no_audio"),
+    BadRange: Told(416, _INVALID, "range_not_satisfiable"),
     WrongMethod: Told(405, _INVALID, "method_not_allowed"),
     tree.Overloaded: Told(503, "service_unavailable", "overloaded"),
     tree.Draining: Told(503, "service_unavailable", "draining"),
@@ -123,10 +141,20 @@ _TOLD_BY: Mapping[Dialect, Mapping[type[SpeechError], Told]] = {
         tree.RateLimited: Told(429, "rate_limit_exceeded", None),
         tree.OutOfCredit: _NANO_CREDIT,
     },
+    # Its body has no type; statuses are those that its page lists.
+    "nanogpt-job": {
+        tree.UnknownModel: Told(400, _INVALID, "model_not_found"),
+        tree.InputTooLong: Told(413, _INVALID, "input_too_long"),
+        tree.OutOfCredit: _NANO_CREDIT,
+        tree.NobodyCan: Told(501, "server_error", "model_not_available"),
+        tree.NobodySpoke: Told(500, "server_error", "upstream_error"),
+    },
 }
 
 # Asking again cannot help, though the status alone would make an SDK try.
 _NO_RETRY = (tree.OutOfCredit, tree.NobodyCan)
+_CLOSING = (b"connection", b"close")
+"""Whoever comes again is to find another server, not the same line."""
 _LONG_S = 60.0
 """Some SDKs sleep for whatever they are told: from here on they are told not to try."""
 _DAY_S = 86_400.0
@@ -157,6 +185,23 @@ class Envelope(msgspec.Struct):
     error: Detail
 
 
+class JobEnvelope(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """The body of a refusal in NanoGPT's flow of jobs: its clients read `error` as a string."""
+
+    error: str
+    status: int
+    code: str | None = None
+    param: str | None = None
+    message: str | None = None
+    """What is missing, where `error` is the word that clients know."""
+    required_balance: float | None = None
+    """Credits that the request may cost."""
+
+
+NO_CREDIT = "Insufficient balance"
+"""By these words NanoGPT's clients know that the credit is used up."""
+
+
 class Refusal(NamedTuple):
     """The whole HTTP answer to an error."""
 
@@ -170,7 +215,11 @@ def refusal(error: Exception, shape: Dialect, request_id: str, extra: Headers = 
     how = told(error, shape)
     message = error.message if isinstance(error, SpeechError) else "Something failed in the router."
     param = _named(getattr(error, "param", None), shape)
-    body = msgspec.json.encode(Envelope(Detail(message, how.type, param, how.code)))
+    body = msgspec.json.encode(
+        _of_job(error, how, message, param)
+        if shape == "nanogpt-job"
+        else Envelope(Detail(message, how.type, param, how.code))
+    )
     headers = [
         (b"content-type", b"application/json"),
         (b"x-request-id", request_id.encode()),
@@ -181,6 +230,13 @@ def refusal(error: Exception, shape: Dialect, request_id: str, extra: Headers = 
     if isinstance(error, tree.RateLimited) and error.standings is not None:
         headers += standing_headers(error.standings, shape)
     return Refusal(how.status, headers, body)
+
+
+def _of_job(error: Exception, how: Told, message: str, param: str | None) -> JobEnvelope:
+    if not isinstance(error, tree.OutOfCredit):
+        return JobEnvelope(message, how.status, how.code, param)
+    needed = float(credits_of(error.required_nano)) if isinstance(error, NotEnough) else None
+    return JobEnvelope(NO_CREDIT, how.status, how.code, message=message, required_balance=needed)
 
 
 def _advice(error: Exception, status: int) -> Headers:
@@ -196,6 +252,8 @@ def _advice(error: Exception, status: int) -> Headers:
         headers.append((b"x-should-retry", b"false"))
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, tree.Draining):
+        headers.append(_CLOSING)
     return headers
 
 

@@ -11,12 +11,26 @@ from urllib.parse import urlsplit
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from router.api.errors import answer
-from router.api.response import header
+from router.api.errors import Dialect, answer
+from router.api.job_links import FILES
+from router.api.response import bare, header
 from router.contract.errors import Forbidden
-from router.settings.structs import Family, Server
+from router.settings.structs import Server
+
+HEAD = "is_head"
+"""In a request's state: it was a HEAD, so that a body may be left out."""
 
 _LOOPBACK_NAMES = {"localhost"}
+_preflight = bare(
+    204,
+    [
+        (b"access-control-allow-origin", b"*"),
+        (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+        (b"access-control-allow-headers", b"*, Authorization"),
+        (b"access-control-max-age", b"600"),
+    ],
+)
+"""What a page is told that asks whether it may fetch a part of a file."""
 
 
 class Guard:
@@ -24,7 +38,8 @@ class Guard:
 
     A foreign page names its own origin (`Origin`), or rebinds a name of its own to this address
     (`Host`): both are refused with 403. Where a key is needed no page can spend anything, so every
-    host and origin is answered.
+    host and origin is answered. So is every origin that knows the address of a finished file: it
+    costs nothing to fetch, and nobody can guess it.
     """
 
     def __init__(self, app: ASGIApp, server: Server, *, keyed: bool = False) -> None:
@@ -48,8 +63,11 @@ class Guard:
         if not self._keyed and (refusal := self._refusal(http)):
             await refusal(http, receive, send)
             return
+        if http["method"] == "OPTIONS" and http["path"].startswith(FILES):
+            await _preflight(http, receive, send)
+            return
         if http["method"] == "HEAD":  # the server drops the body: its own scope still says HEAD
-            http = {**http, "method": "GET"}
+            http = {**http, "method": "GET", "state": {**http["state"], HEAD: True}}
         await self._app(http, receive, send)
 
     def _refusal(self, scope: HTTPScope) -> ASGIApp | None:
@@ -57,6 +75,8 @@ class Guard:
         if host is not None and not self._knows_host(host):
             return _forbidden(scope, "This Host is not answered. Add it to server.hosts.")
         origin = header(scope, b"origin")
+        if scope["path"].startswith(FILES):
+            return None
         if origin is not None and not self.knows_origin(origin):
             return _forbidden(scope, "This Origin may not call. Add it to server.origins.")
         return None
@@ -84,14 +104,18 @@ def is_loopback(name: str) -> bool:
     return _is_address(name) and ipaddress.ip_address(name).is_loopback
 
 
-def family_of(path: str) -> Family:
+def dialect_of(path: str) -> Dialect:
     """The envelope for a path that has no handler to choose it."""
-    is_nano = path.removeprefix("/api").removeprefix("/v1").rstrip("/") == "/speech"
-    return "nanogpt" if is_nano else "openai"
+    path = path.removeprefix("/api").rstrip("/")
+    if path in ("/tts", "/tts/status"):
+        return "nanogpt-job"
+    if path.startswith(("/v1/audio/speech/jobs", FILES)):
+        return "leaper"
+    return "nanogpt" if path.removeprefix("/v1") == "/speech" else "openai"
 
 
 def _forbidden(scope: HTTPScope, message: str) -> ASGIApp:
-    return answer(Forbidden(message), family_of(scope["path"]), os.urandom(16).hex())
+    return answer(Forbidden(message), dialect_of(scope["path"]), os.urandom(16).hex())
 
 
 @functools.lru_cache(maxsize=256)

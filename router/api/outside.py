@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException
 
 from router.api.door import request_id
 from router.api.errors import BodyTooLarge, NoSuchPath, WrongMethod, refusal
-from router.api.guard import family_of
+from router.api.guard import dialect_of
 from router.api.response import Headers
 from router.contract.errors import InvalidRequest, SpeechError
 
@@ -55,7 +55,7 @@ def _malformed(error: HTTPException) -> str:
 def _told(request: AnyRequest, error: Exception, extra: Headers) -> Response[bytes]:
     if not isinstance(error, SpeechError):
         _log.error("a request failed unexpectedly", exc_info=error)
-    shape = family_of(request.scope["path"])
+    shape = dialect_of(request.scope["path"])
     status, headers, body = refusal(error, shape, request_id(request), extra)
     names = {name.decode(): value.decode("latin-1") for name, value in headers}
     return Response(body, status_code=status, headers=names, media_type=MediaType.JSON)

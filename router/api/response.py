@@ -6,15 +6,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Generic, TypeVar
 
 import structlog
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from router.contract.errors import Draining, SpeechError
 from router.dispatch.house import RETRY_S
-from router.dispatch.speech import Speech
 
 _log = structlog.get_logger(__name__)
+
+_Entered = TypeVar("_Entered")
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -25,22 +27,25 @@ _SLICE = 262_144
 """Bytes given to `send` at once: a reader who takes none of them for a while is too slow."""
 
 
-class SpeechResponse:
-    """An ASGI application for one answer.
+class JourneyResponse(Generic[_Entered]):
+    """An ASGI application for one answer: speech, a file, events, or what somebody waited for.
 
-    Before the status line an error becomes `refuse(error)`. After it, speech that breaks off ends
+    Before the status line an error becomes `refuse(error)`. After it, a body that breaks off ends
     without its last chunk, so that no client can take it for whole.
     """
 
     def __init__(
         self,
-        journey: AbstractAsyncContextManager[Speech],
-        head: Callable[[Speech], Headers],
-        body: Callable[[Speech], AsyncGenerator[bytes, None]],
+        journey: AbstractAsyncContextManager[_Entered],
+        head: Callable[[_Entered], Headers],
+        body: Callable[[_Entered], AsyncGenerator[bytes, None]],
         refuse: Callable[[Exception], ASGIApp],
         slow_reader_s: float,
+        *,
+        status: Callable[[_Entered], int] = lambda _: 200,
     ) -> None:
         self._journey = journey
+        self._status = status
         self._head = head
         self._body = body
         self._refuse = refuse
@@ -54,9 +59,9 @@ class SpeechResponse:
             async with caller:
                 watcher = asyncio.create_task(_watch(receive, caller), name="hang-up")
                 try:
-                    async with self._journey as speech:
-                        await reader.start(self._head(speech))
-                        async with aclosing(self._body(speech)) as body:
+                    async with self._journey as entered:
+                        await reader.start(self._status(entered), self._head(entered))
+                        async with aclosing(self._body(entered)) as body:
                             async for chunk in body:
                                 await reader.take(chunk)
                     await reader.end()
@@ -98,10 +103,10 @@ class _Reader:
         self._yielded = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def start(self, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers) -> None:
         self.started = True
         self._timer = self._loop.call_later(self._limit_s, self._check)
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def take(self, chunk: bytes) -> None:
         for at in range(0, len(chunk), _SLICE):
@@ -147,7 +152,23 @@ def plain(status: int, headers: Headers, body: bytes) -> ASGIApp:
     return answer
 
 
+def bare(status: int, headers: Headers) -> ASGIApp:
+    """An answer that has no body by its nature, and tells no length of one."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return answer
+
+
 def header(scope: HTTPScope, name: bytes) -> str | None:
     """A request header's last value as it came; `None` when it is absent or empty."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return values[-1].decode("latin-1") or None if values else None
+    values = every(scope, name)
+    return values[-1] or None if values else None
+
+
+def every(scope: HTTPScope, name: bytes) -> list[str]:
+    """All values of a request header, as they came."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]

@@ -13,7 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 from router import __version__
-from router.api import speech
+from router.api import job_schema, speech
 from router.api.body import CLIP_FIELD
 from router.api.errors import Envelope
 from router.api.leaper import CONTENT_TYPES, LeaperSpeech
@@ -52,22 +52,23 @@ def _operation_id(handler: object, method: str, path: Sequence[object]) -> str:
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """Add what Litestar cannot see: the bodies that are read by hand, audio, and the envelope."""
-    structs = (OpenAISpeech, LeaperSpeech, NanoGPTSpeech, Envelope)
+    structs = (OpenAISpeech, LeaperSpeech, NanoGPTSpeech, Envelope, *job_schema.STRUCTS)
     _, parts = msgspec.json.schema_components(structs, ref_template=_REF)
     document = {**document, "paths": dict(document["paths"])}
     components = document.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **parts}
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            if isinstance(operation, dict) and method in ("get", "post"):
+            if isinstance(operation, dict) and method in ("get", "post", "delete"):
                 _complete(path, operation)
+                job_schema.complete(path, method, operation)
     return document
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("400", None)
-    envelope = {"schema": {"$ref": _REF.format(name="Envelope")}}
+    envelope = {"schema": {"$ref": _REF.format(name=job_schema.envelope(path).__name__)}}
     responses["default"] = {
         "description": "A refusal or a failure, in the envelope of the shape.",
         "content": {"application/json": envelope},
@@ -81,6 +82,10 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         }
     elif path.endswith("/sample"):
         responses["200"] = {"description": "A sentence.", "content": {"audio/wav": _BINARY}}
+    elif path == "/metrics":
+        text = {"schema": {"type": "string"}}
+        content = {"text/plain": text, "application/openmetrics-text": text}
+        responses["200"] = {"description": "All metrics.", "content": content}
 
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -157,7 +162,7 @@ def _operations(document: dict[str, Any]) -> list[str]:
     grouped: dict[tuple[str, str], tuple[list[str], dict[str, Any]]] = {}
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            if method in ("get", "post"):
+            if method in ("get", "post", "delete"):
                 key = (method, operation.get("summary") or path)
                 grouped.setdefault(key, ([], operation))[0].append(path)
     return [
@@ -170,8 +175,9 @@ def _section(
     method: str, summary: str, paths: list[str], operation: dict[str, Any], schemas: dict[str, Any]
 ) -> str:
     spelt = "<br>".join(f"<code>{escape(path)}</code>" for path in paths)
-    said = operation["responses"].get("200") or operation["responses"]["201"]
-    answers = ", ".join(escape(media) for media in said.get("content", {}))
+    said = [one for status, one in operation["responses"].items() if status.startswith("2")]
+    media_types = {media for one in said for media in one.get("content", {})}
+    answers = ", ".join(escape(media) for media in sorted(media_types))
     bodies = operation.get("requestBody", {}).get("content", {})
     told = "".join(
         f"<h3>{escape(media)}</h3>{_table(content['schema'], schemas)}"

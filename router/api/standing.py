@@ -1,7 +1,8 @@
 """How a caller stands, in the headers of each shape.
 
-LEAPERone tells of requests, with the Unix second of the reset; OpenAI of requests and tokens, with
-durations (characters stand in for tokens here). NanoGPT documents none; its callers get LEAPERone's
+LEAPERone tells of requests, with the Unix second of the reset (of characters here, where those alone
+are limited); OpenAI of requests and tokens, with durations (characters stand in for tokens here).
+NanoGPT documents none; its callers get LEAPERone's
 on its own path and OpenAI's on its newer one. Sources: leaper.one/docs/advanced/rate-limits;
 OpenAI's guide to rate limits (2026-11-21).
 """
@@ -25,7 +26,8 @@ OF_OPENAI = tuple(
 def standing_headers(standings: Standings, shape: str) -> Headers:
     """The headers of this shape; none where nothing is limited."""
     if shape in ("leaper", "nanogpt"):
-        return _of_leaper(standings.requests) if standings.requests is not None else []
+        told = standings.requests or standings.characters
+        return _of_leaper(told) if told is not None else []
     return [
         *(_of_openai(standings.requests, "requests") if standings.requests else []),
         *(_of_openai(standings.characters, "tokens") if standings.characters else []),

@@ -10,6 +10,7 @@ from router import __version__
 
 _VERBS = {
     "serve": "router.cli.serve",
+    "worker": "router.cli.worker",
     "say": "router.cli.say",
     "check": "router.cli.check",
     "schema": "router.cli.check",
@@ -19,6 +20,7 @@ _VERBS = {
     "voices": "router.cli.voices",
     "plugins": "router.cli.listing",
     "keys": "router.cli.keys",
+    "jobs": "router.cli.jobs",
 }
 
 

@@ -10,8 +10,8 @@ import click
 import httpx
 import msgspec
 
+from router.cli.asking import configured
 from router.cli.config import config_option, loaded
-from router.settings.structs import Server
 
 _WITHIN_S = 10.0
 
@@ -22,7 +22,7 @@ _WITHIN_S = 10.0
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(config: str | None, url: str | None, as_json: bool) -> None:
     """Tell whether a running server can speak, who is on, and why others are off."""
-    base = (url or _configured(loaded(config)[0].server)).rstrip("/").removesuffix("/v1")
+    base = (url or configured(loaded(config)[0].server)).rstrip("/").removesuffix("/v1")
     try:
         answer = asyncio.run(_get(f"{base}/health/ready"))
         found = msgspec.json.decode(answer.content)
@@ -44,12 +44,6 @@ def status(config: str | None, url: str | None, as_json: bool) -> None:
 async def _get(url: str) -> httpx.Response:
     async with httpx.AsyncClient(timeout=_WITHIN_S, trust_env=False) as client:
         return await client.get(url)
-
-
-def _configured(server: Server) -> str:
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
-    host = everywhere.get(server.host, server.host)
-    return f"http://{host}:{server.port}"
 
 
 def _lines(models: dict[str, Any], providers: dict[str, Any]) -> Iterator[str]:

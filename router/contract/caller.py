@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -132,6 +132,11 @@ class Grant(Protocol):
     @property
     def standings(self) -> Standings: ...
 
+    @property
+    def charged(self) -> float:
+        """Credits that were taken from a balance; 0 until it is left."""
+        ...
+
     def receipt(self, delivered: Delivered) -> Receipt:
         """What it would cost if this were delivered. Nothing is charged by asking."""
         ...
@@ -156,6 +161,7 @@ class Trouble(msgspec.Struct, frozen=True):
     what: str
     stops: bool
     """Whether nobody can pass until it is back."""
+    store: Literal["limits", "books"] = "limits"
 
 
 class Gate(Protocol):
@@ -205,6 +211,7 @@ class _Free:
     """Nothing is limited and nothing is paid."""
 
     standings = Standings()
+    charged = 0.0
 
     def receipt(self, delivered: Delivered) -> Receipt:
         return _NO_RECEIPT

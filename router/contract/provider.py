@@ -130,9 +130,25 @@ class HasAssets(Protocol):
         ...
 
 
+class ServingPath(msgspec.Struct, frozen=True):
+    """Which of several ways a part of a provider goes."""
+
+    path: str
+    """`reference`: as its makers shipped it; `exact`: a faster one that gives the same; `int8`: one
+    in 8 bits. Another provider may have other words."""
+    why: str = ""
+    """Why not the faster one; empty: it is."""
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """How a provider is at one moment. Names are the same at any moment, so that they can be
-    labels; no text, key or name of a caller is in it."""
+    labels; no text, key or name of a caller is in it.
+
+    Names that local engines share have metrics of their own. Gauges: `ready`, `start_share` (0 to
+    1), `load_seconds`, `rows` (the batch), `rows_most`, `speeches`, `speeches_waiting`,
+    `frames_per_second`, `model_resident_bytes`, `voices_bytes`. Counters: `frames`, and seconds of
+    a stage as `<stage>_seconds`. Up to 64 of each kind are told, whatever their names.
+    """
 
     line: str
     """For people: how it is, or why it is not ready and how far it is."""
@@ -142,6 +158,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """What only grows while the provider is open."""
     facts: Mapping[str, str] = {}
     """What is so since it was opened, and why."""
+    paths: Mapping[str, ServingPath] = {}
+    """How each of its parts is served."""
 
 
 @runtime_checkable

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-Outcome = Literal["spoken", "refused", "failed", "broken", "abandoned"]
-"""`refused` by us before anyone was asked · `failed` before the first sound · `broken` after it ·
-`abandoned` by the caller."""
+from router.contract.trace import TraceContext
+
+Outcome = Literal["spoken", "accepted", "refused", "failed", "broken", "abandoned"]
+"""`accepted` as a job, which is spoken later · `refused` by us before anyone was asked · `failed`
+before the first sound · `broken` after it · `abandoned` by the caller."""
 
 Cached = Literal["hit", "miss", ""]
 """Given from the cache, not there, or not looked for."""
 
 
+VoiceChange = Literal["fallback", "chosen", "preset", ""]
+"""Why somebody heard another voice than the one that was wanted: another provider's counterpart of
+it · the provider chose by language and gender, for it has no such voice · a sample of a voice was
+not used. Empty: it is the one that was wanted, or nobody knows."""
+
+
 class Attempt(msgspec.Struct, frozen=True):
-    """One provider asked once. `result` is `spoken`, `abandoned`, or the `reason` of the error."""
+    """One provider asked once; also an event. `result` is `spoken`, `abandoned`, or the `reason` of
+    the error."""
 
     provider: str
     model: str
@@ -25,6 +34,12 @@ class Attempt(msgspec.Struct, frozen=True):
     started_s: float
     """Seconds after the request was opened."""
     seconds: float
+    waited_s: float = 0.0
+    """What of it was spent waiting for a slot, in vain too."""
+    first_audio_s: float | None = None
+    """From being asked, with a slot in hand, to the first sound."""
+    span_id: str = ""
+    """Its span, under which the upstream was told to work; empty: the request has no trace."""
 
 
 class SpeechRecord(msgspec.Struct, kw_only=True):
@@ -44,12 +59,26 @@ class SpeechRecord(msgspec.Struct, kw_only=True):
     language: str = ""
     format: str = ""
     characters: int = 0
+    endpoint: str = ""
+    """The method and the template of the path by which it came."""
+    trace: TraceContext | None = None
+    """`None`: nobody traces."""
+    understood_s: float | None = None
+    """When it was known what is asked for; it stays `None` where that is refused."""
+    planned_s: float | None = None
+    """When it was known who could speak."""
     text_key: str = ""
     """A keyed hash: the same text has the same one here, and nobody can go back from it."""
     caller: str = ""
     clone: bool = False
     attempts: list[Attempt] = []
     fallback: str = "none"
+    passed_over: Mapping[str, str] = {}
+    """`fallback` by provider: who was passed over or failed before the one that spoke, and the word
+    for why."""
+    place_s: float | None = None
+    """Seconds that it waited for a place in the server; `None`: it did not come so far."""
+    voice_change: VoiceChange = ""
     pieces: int = 0
     """How many a long text was spoken in; 0: it was spoken whole."""
     resumed: int = 0
@@ -66,6 +95,8 @@ class SpeechRecord(msgspec.Struct, kw_only=True):
     audio_s: float | None = None
     """Seconds of audio handed out; `None` where a compressed body passed through unread."""
     audio_bytes: int = 0
+    credits: float = 0.0
+    """What the caller was charged."""
     doubts: list[str] = []
     """What was found against the speech, and did not break it off."""
     outcome: Outcome = "failed"
@@ -99,6 +130,31 @@ class SpeechResumed(msgspec.Struct, frozen=True):
     """Who goes on."""
     model: str
     instead_of: str
+    public_model: str = ""
+    is_same_voice: bool = False
+
+
+class SpeechHedged(msgspec.Struct, frozen=True):
+    """A second provider is asked as well, because the first is late."""
+
+    public_model: str
+    provider: str
+    """The second."""
+
+
+class SpeechMade(msgspec.Struct, frozen=True):
+    """A provider has said all of a speech, or of a piece of one."""
+
+    provider: str
+    model: str
+    seconds: float
+    """That it took, from being asked to the end."""
+    audio_s: float | None
+    """`None`: nobody looked inside what was passed through."""
+    cost: float
+    """What it takes from us, by what it says that it costs."""
+    currency: str
+    """Empty: it says nothing of that."""
 
 
 class ProviderFailed(msgspec.Struct, frozen=True):
@@ -173,9 +229,32 @@ class ConfigReloaded(msgspec.Struct, frozen=True):
     """Why not; else what of it holds only after a restart."""
 
 
+class JobChanged(msgspec.Struct, frozen=True):
+    """A job was taken in, or has ended."""
+
+    state: Literal["queued", "running", "completed", "error", "cancelled"]
+    model: str
+    """The public model."""
+    seconds: float
+    """Since it was taken in."""
+
+
+class WebhookTried(msgspec.Struct, frozen=True):
+    """A receiver was called about a job that has ended."""
+
+    ok: bool
+    attempts: int
+    """How many there were, this one included."""
+    dead: bool
+    """It was the last: the message is given up, and somebody should look."""
+
+
 Event = (
     OffersChanged
+    | Attempt
     | BreakerChanged
+    | SpeechHedged
+    | SpeechMade
     | SpeechResumed
     | ProviderFailed
     | SpeechDoubted
@@ -184,6 +263,8 @@ Event = (
     | LimitRefused
     | LimitsLost
     | ConfigReloaded
+    | JobChanged
+    | WebhookTried
 )
 
 

@@ -38,6 +38,16 @@ class SpeechRequest(msgspec.Struct, frozen=True, kw_only=True):
         return f"SpeechRequest({self.shape}, {asked}, {len(self.text)} chars)"
 
 
+class Held(msgspec.Struct, frozen=True):
+    """Who has spoken what came before, so that the same voice may go on."""
+
+    provider: str
+    timbre: tuple[str, str, str, str | None]
+    """Equal for all who sound like this voice."""
+    traits: tuple[str | None, str | None]
+    """Language and gender of the voice, as far as they are known."""
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """How a caller wants to be served, beside what is to be spoken."""
 
@@ -49,6 +59,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Of all requests for the same under one key the caller pays one."""
     fresh: bool = False
     """Nothing that was kept from before, and nothing of it kept in the cache."""
+    priority: Priority = "live"
+    """`batch` for what nobody listens to yet: it goes behind all others, and may be as long as the
+    text of a job."""
+    held: Held | None = None
+    """Who goes on; a change of voice is allowed as far as the model's `voice_change` says."""
 
 
 PLAIN_TERMS = Terms()

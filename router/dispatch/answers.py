@@ -46,7 +46,7 @@ class Answers:
         self.largest_bytes = most_bytes // _LARGEST
         """The largest answer that is kept."""
         self.bytes = 0
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._most_keys = most_keys
         self._age_s = age_s
         self._now = now
@@ -88,7 +88,7 @@ class Answers:
             return
         self._bodies[name] = kept
         self.bytes += size
-        while self.bytes > self._most_bytes:
+        while self.bytes > self.most_bytes:
             oldest = next(iter(self._bodies))
             self._drop_body(oldest)
             self._answers[oldest].is_lost = True

@@ -12,8 +12,15 @@ from router.audio.integrity import Finding
 from router.contract.caller import Ask, Gate
 from router.contract.errors import NoSlot, OutOfTime, ProviderError, Remedy, Resting
 from router.contract.record import Attempt as AttemptRecord
-from router.contract.record import ProviderFailed, SpeechDoubted, SpeechRecord
-from router.contract.speech import SpeechRequest
+from router.contract.record import (
+    ProviderFailed,
+    SpeechDoubted,
+    SpeechHedged,
+    SpeechMade,
+    SpeechRecord,
+)
+from router.contract.speech import Cost, Priority, SpeechOrder, SpeechRequest
+from router.contract.trace import TraceContext, new_span_id
 from router.dispatch.attempts import Attempt, Sounding
 from router.dispatch.limits import Places
 from router.dispatch.observers import Observers
@@ -28,6 +35,7 @@ from router.settings.structs import Settings
 _LONGEST_PAUSE_S = 5.0
 """Beyond it a caller is told to come again rather than kept waiting."""
 _MOST_SAVED = 10.0
+_NO_COST = Cost(currency="")
 _LEAST_HEARD = 20
 """First sounds that must be known of a provider before one of its is late."""
 
@@ -47,6 +55,7 @@ class Want(msgspec.Struct, frozen=True, kw_only=True):
     ask: Ask
     hedge: float = 0.0
     """The most part of requests in which two are asked at once."""
+    priority: Priority = "live"
 
 
 class Spoken(msgspec.Struct, frozen=True):
@@ -135,6 +144,7 @@ class Asker:
             if not asked[0][1].sounded.done() and self._saved[want.ask.model] >= 1.0:
                 self._saved[want.ask.model] -= 1.0
                 want.record.hedged = True
+                self._observers.noticed(SpeechHedged(want.ask.model, second.provider))
                 other = Owned(lambda: self._once(want, second, is_last=not rest))
                 asked.append((second, other))
             left = rest if len(asked) > 1 else [second, *rest]
@@ -198,16 +208,26 @@ class Asker:
         name, model, record = candidate.provider, candidate.model, want.record
         if not is_last and self._is_too_slow(want, candidate):
             raise NoSlot("it is too slow for the time that is left")
-        trial = self.outlook.ask(name, model)
+        trial = self.outlook.ask(name, model, want.priority)
         if trial is None:
             wait_s = self.outlook.wait_s(name, model)
             raise Resting("it is left alone after failures", retry_after=max(1.0, wait_s))
         started, result = _now(), "abandoned"
+        order, span_id = _traced(
+            order_for(candidate, want.request, want.language, want.priority), record.trace
+        )
 
         def doubted(finding: Finding) -> None:
             record.doubts.append(finding.kind)
             event = SpeechDoubted(name, model, finding.kind, finding.hard)
             self._observers.noticed(event)
+
+        def ended(audio_s: float | None) -> None:
+            trial.ended(audio_s)
+            took_s, cost = trial.took_s, candidate.cost or _NO_COST
+            takes = cost.per_1k_chars * len(want.request.text) / 1000
+            takes += cost.per_minute * (audio_s or 0.0) / 60
+            self._observers.noticed(SpeechMade(name, model, took_s, audio_s, takes, cost.currency))
 
         attempt = Attempt(
             candidate,
@@ -215,14 +235,16 @@ class Asker:
             self.slots[name],
             self._settings,
             doubted,
+            ended=ended,
             turn=lambda: self._gate.attempt(name, want.ask),
             trial=trial,
             size_s=self.expects_s(candidate, len(want.request.text)),
+            stall_s=self._stall_s(want),
             is_last=is_last,
         )
         try:
             sounding = await attempt.begin(
-                order_for(candidate, want.request, want.language),
+                order,
                 patience_s=min(self._timeouts.slot_s, want.deadline - started) if is_last else 0,
                 first_by=min(want.deadline, started + self._first_audio_s(want, candidate)),
                 whole_bytes=want.whole_bytes,
@@ -235,14 +257,39 @@ class Asker:
             result = "spoken"
             return sounding
         finally:
-            since = started - record.opened
-            record.attempts.append(AttemptRecord(name, model, result, since, _now() - started))
+            told = AttemptRecord(
+                name,
+                model,
+                result,
+                started - record.opened,
+                _now() - started,
+                attempt.waited_s,
+                trial.first_audio_s,
+                span_id,
+            )
+            record.attempts.append(told)
+            self._observers.noticed(told)
+
+    def _stall_s(self, want: Want) -> float:
+        """Who goes behind all others may be let wait in mid-speech, too."""
+        is_batch = want.priority == "batch"
+        return self._timeouts.deadline_most_s if is_batch else self._timeouts.stall_s
 
     def _first_audio_s(self, want: Want, candidate: Candidate) -> float:
+        if want.priority == "batch":
+            return self._timeouts.deadline_most_s
         if want.request.clip is not None:
             return self._timeouts.clone_first_audio_s
         own = self._settings.providers[candidate.provider].entry.first_audio_s
         return own or self._timeouts.first_audio_s
+
+
+def _traced(order: SpeechOrder, trace: TraceContext | None) -> tuple[SpeechOrder, str]:
+    """The order with the headers that put the upstream's work below our attempt, and its span."""
+    if trace is None:
+        return order, ""
+    span_id = new_span_id()
+    return msgspec.structs.replace(order, trace=trace.headers(span_id)), span_id
 
 
 def _later(failed: Sequence[Failed]) -> list[Failed]:

@@ -110,13 +110,17 @@ class Attempt:
         settings: Settings,
         doubted: Callable[[Finding], None],
         *,
+        ended: Callable[[float | None], None],
         turn: Callable[[], Awaitable[Turn]],
         trial: Trial,
         size_s: float,
+        stall_s: float,
         is_last: bool,
     ) -> None:
         """`turn` takes what the provider's own limits allow, `trial` hears how it went, `doubted`
-        hears every finding. `size_s` is how long it is expected to take, 0 where nobody knows.
+        hears every finding, `ended` how many seconds of audio there were when all of it has come.
+        `size_s` is how long it is expected to take, 0 where nobody knows; `stall_s` is how long it
+        may be silent once it speaks.
 
         Nobody comes after the last candidate: mere doubt does not make it fail, for doubtful speech
         is better than none.
@@ -127,12 +131,16 @@ class Attempt:
         self._timeouts = settings.timeouts
         self._integrity = settings.integrity
         self._doubted = doubted
+        self._ended = ended
         self._turn = turn
         self._trial = trial
         self._size_s = size_s
+        self._stall_s = stall_s
         self._doubt_fails = not is_last
         self._framed = True
         """Whether the end of the audio can be told from a cut: else too little of it is a cut."""
+        self.waited_s = 0.0
+        """For a slot, in vain too."""
         self._ends_at = asyncio.get_running_loop().time() + settings.timeouts.total_s
 
     async def begin(
@@ -167,7 +175,7 @@ class Attempt:
         first_by: float,
         whole_bytes: int,
     ) -> Sounding:
-        held = _Held(await self._slot(patience_s))
+        held = _Held(await self._slot(order, patience_s))
         stack.callback(held.release)
         held.turn = await self._own_limits()
         pipeline = await self._pipeline(order)
@@ -185,7 +193,7 @@ class Attempt:
         self._trial.sounded()
         if ended:
             held.release()
-            self._trial.ended(pipeline.seconds)
+            self._ended(pipeline.seconds)
             body = _one(head)
         else:
             body = self._rest(source, pipeline, head, held)
@@ -211,12 +219,15 @@ class Attempt:
             judge = Judge(expected(order.text, order.language, order.speed), self._integrity)
         return Pipeline(wanted.output, through=wanted.through, shaping=shaping, judge=judge)
 
-    async def _slot(self, patience_s: float) -> Hold:
+    async def _slot(self, order: SpeechOrder, patience_s: float) -> Hold:
+        began = asyncio.get_running_loop().time()
         try:
-            return await self._slots.take(patience_s, self._size_s)
+            return await self._slots.take(patience_s, self._size_s, order.priority)
         except Full as full:
             wait_s = max(1.0, full.wait_s)
             raise NoSlot("all its slots are in use", retry_after=wait_s) from None
+        finally:
+            self.waited_s = asyncio.get_running_loop().time() - began
 
     async def _own_limits(self) -> Turn:
         try:
@@ -269,7 +280,7 @@ class Attempt:
             held.release()
             tail = pipeline.end() + pipeline.finish()
             self._judged(pipeline)
-            self._trial.ended(pipeline.seconds)
+            self._ended(pipeline.seconds)
             if tail:
                 yield tail
         except ProviderError as error:
@@ -281,7 +292,7 @@ class Attempt:
         now = asyncio.get_running_loop().time()
         if now >= self._ends_at:  # a source that never waits would never meet its limit
             raise TimedOut("it spoke on until the time for a whole speech was over")
-        by = min(now + self._timeouts.stall_s, self._ends_at)
+        by = min(now + self._stall_s, self._ends_at)
         try:
             async with _within(by, "it fell silent in mid-speech"):
                 return await anext(source)

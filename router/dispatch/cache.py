@@ -95,6 +95,13 @@ class SpeechCache:
         self._waiting_bytes = 0
         self._has_failed = False
 
+    def kept_bytes(self) -> dict[str, tuple[int, int]]:
+        """In memory and on disk, what is held and the most that may be."""
+        stores = {"memory": (self._memory.bytes, self.rules.memory_bytes)}
+        if self._files is not None:
+            stores["disk"] = (self._files.known_bytes, self.rules.disk_bytes)
+        return stores
+
     def at_hand(self, name: str) -> Kept | None:
         """What memory has of it."""
         held = self._memory.find(name)

@@ -38,7 +38,7 @@ class Ensemble:
         self.pool = Pool()
         self._kinds = kinds
         self._clips = clips
-        self._secret = secret
+        self.secret = secret
         self._latin = latin
         self._rosters = Rosters()
         observers.join(self._rosters)
@@ -58,7 +58,7 @@ class Ensemble:
         async with (
             registry.opened(settings, self._kinds, publish, self.pool) as parts,
             self.pool.using(
-                (settings.cache, settings.cache_dir), partial(caching, settings, self._secret)
+                (settings.cache, settings.cache_dir), partial(caching, settings, self.secret)
             ) as cache,
             self.pool.using(answers_bytes, lambda: nullcontext(Answers(answers_bytes))) as answers,
         ):
@@ -71,7 +71,7 @@ class Ensemble:
                     gate,
                     self.observers,
                     clips=self._clips,
-                    secret=self._secret,
+                    secret=self.secret,
                     latin=self._latin,
                     cache=cache,
                     answers=answers,

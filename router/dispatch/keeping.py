@@ -17,7 +17,7 @@ from router.dispatch.kept import Again, Kept, kept_of
 from router.dispatch.made import Made
 from router.dispatch.outlook import Outlook
 from router.dispatch.speech import Speech
-from router.dispatch.verdicts import Failed, trail
+from router.dispatch.verdicts import Failed, passed_over, trail
 from router.routing.plan import Candidate, Plan
 
 LOST = "idempotency_key answer_not_kept"
@@ -35,6 +35,13 @@ class Keeper:
         self._cache = cache
         self._answers = answers
         self._outlook = outlook
+
+    def kept_bytes(self) -> dict[str, tuple[int, int]]:
+        """Of each store what it holds, and the most that it may."""
+        stores = {"answers": (self._answers.bytes, self._answers.most_bytes)}
+        if self._cache is not None:
+            stores |= self._cache.kept_bytes()
+        return stores
 
     def of(
         self, request: SpeechRequest, made: Plan, caller: Caller, terms: Terms, ask: Ask
@@ -187,7 +194,7 @@ class Keeping:
 
     def _hit(self, candidate: Candidate, resting: Sequence[Failed], kept: Kept) -> Speech:
         self._cached = "hit"
-        fallback = trail(self._plan, candidate, resting)
+        fallback = trail(passed_over(self._plan, candidate, resting))
         about = msgspec.structs.replace(kept.about, fallback=fallback)
         hit = Kept(about, kept.chunks, was_cached=True)
         if self._turn is not None:

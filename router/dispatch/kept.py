@@ -8,6 +8,7 @@ import msgspec
 
 from router.contract.audio import AudioFormat
 from router.dispatch.made import Made
+from router.dispatch.verdicts import trail
 
 _CHUNK_BYTES = 64
 """What each chunk takes beside its bytes."""
@@ -55,7 +56,7 @@ def kept_of(made: Made, voice: str, chunks: tuple[bytes, ...]) -> Kept:
         model=candidate.model,
         voice=sound.voice or candidate.voice.id or voice,
         format=sound.format,
-        fallback=made.fallback,
+        fallback=trail(made.passed_over),
         ignored=candidate.ignored,
         warnings=made.warnings,
         seconds=sound.seconds,

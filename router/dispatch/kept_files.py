@@ -62,6 +62,11 @@ class Files:
         self._unseen_bytes = 0
         """What we have written since we looked."""
 
+    @property
+    def known_bytes(self) -> int:
+        """What lies there, as far as is known: 0 until the folder was first looked at."""
+        return self._known_bytes or 0
+
     def read(self, name: str) -> tuple[Kept, float] | None:
         """A speech, and when it was made in seconds since 1970. Raises OSError."""
         path = self._folder / name

@@ -1,4 +1,7 @@
-"""Places: so many at once, so many waiting, no wait without an end, and none that is hopeless."""
+"""Places: so many at once, so many waiting, no wait without an end, and none that is hopeless.
+
+Jobs go behind everybody who listens, and where there are several places they never take the last.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import bisect
 import heapq
 import itertools
 from typing import NamedTuple
+
+from router.contract.speech import Priority
 
 
 class Full(Exception):
@@ -35,8 +40,9 @@ class Hold:
 
 
 class _Turn(NamedTuple):
-    """Somebody who waits. The first in the queue is the one whose `due` is least."""
+    """Somebody who waits. The first in the queue is the live one whose `due` is least."""
 
+    is_batch: bool
     due: float
     """When it came, and how long it will take: who needs little overtakes who needs much, and is
     overtaken by nobody for ever."""
@@ -46,7 +52,7 @@ class _Turn(NamedTuple):
 
 
 class Places:
-    """`size` places with at most `queue` waiting."""
+    """`size` places with at most `queue` waiting, of those who listen and of jobs each."""
 
     def __init__(self, size: int, queue: int) -> None:
         self.size = size
@@ -55,40 +61,48 @@ class Places:
         self._waiting: list[_Turn] = []
         self._holds: set[Hold] = set()
         self._numbers = itertools.count()
+        self._spared = min(1, size - 1)
+        """Places that jobs leave free."""
 
     @property
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def wait_s(self, size_s: float = 0.0) -> float:
+    def wait_s(self, size_s: float = 0.0, priority: Priority = "live") -> float:
         """When somebody who comes now, and needs a place for `size_s` seconds, may expect one; 0 is
         at once. What is overdue is expected to be let go at any moment."""
-        if self.free and not self._waiting:
+        is_batch = priority == "batch"
+        if self._is_free(is_batch=is_batch):
             return 0.0
         now = _now()
         ends = [max(now, hold.ends_at) for hold in self._holds]
         ends += [now] * (self.size - len(ends))
         heapq.heapify(ends)
         for turn in self._waiting:
-            if turn.due > now + size_s:
+            if (turn.is_batch, turn.due) > (is_batch, now + size_s):
                 break
             heapq.heapreplace(ends, ends[0] + turn.size_s)
         return ends[0] - now
 
-    async def take(self, patience_s: float, size_s: float = 0.0) -> Hold:
+    async def take(
+        self, patience_s: float, size_s: float = 0.0, priority: Priority = "live"
+    ) -> Hold:
         """A place, at once or within `patience_s` seconds; it is expected to be needed for `size_s`
         seconds, 0 where nobody knows.
 
         Raises:
             Full: at once where the wait would be too long, else when patience is over.
         """
-        if self.free and not self._waiting:
-            return self._taken(size_s)
-        wait_s = self.wait_s(size_s)
-        if patience_s <= 0 or len(self._waiting) >= self._queue or wait_s > patience_s:
+        is_batch = priority == "batch"
+        if self._is_free(is_batch=is_batch):
+            self.free -= 1
+            return self._held(size_s)
+        wait_s = self.wait_s(size_s, priority)
+        alike = sum(turn.is_batch == is_batch for turn in self._waiting)
+        if patience_s <= 0 or alike >= self._queue or wait_s > patience_s:
             raise Full(wait_s)
         given = asyncio.get_running_loop().create_future()
-        turn = _Turn(_now() + size_s, next(self._numbers), size_s, given)
+        turn = _Turn(is_batch, _now() + size_s, next(self._numbers), size_s, given)
         bisect.insort(self._waiting, turn)
         try:
             async with asyncio.timeout(patience_s):
@@ -99,7 +113,7 @@ class Places:
             elif turn in self._waiting:  # a release may have passed over one who was leaving
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
-                raise Full(self.wait_s(size_s)) from None
+                raise Full(self.wait_s(size_s, priority)) from None
             raise
         return self._held(size_s)
 
@@ -108,9 +122,11 @@ class Places:
         self._holds.discard(hold)
         self._free_one()
 
-    def _taken(self, size_s: float) -> Hold:
-        self.free -= 1
-        return self._held(size_s)
+    def _is_free(self, *, is_batch: bool) -> bool:
+        """Whether somebody who comes now may have a place at once."""
+        if is_batch:
+            return self.free > self._spared and not self._waiting
+        return self.free > 0 and all(turn.is_batch for turn in self._waiting[:1])
 
     def _held(self, size_s: float) -> Hold:
         hold = Hold(self, _now() + size_s)
@@ -118,12 +134,15 @@ class Places:
         return hold
 
     def _free_one(self) -> None:
+        self.free += 1
         while self._waiting:
-            turn = self._waiting.pop(0)
+            turn = self._waiting[0]
+            if self.free <= (self._spared if turn.is_batch else 0):
+                return
+            self._waiting.pop(0)
             if not turn.given.done():
                 turn.given.set_result(None)
-                return
-        self.free += 1
+                self.free -= 1
 
 
 def _now() -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 import msgspec
@@ -60,7 +60,7 @@ class Made(msgspec.Struct, frozen=True):
 
     candidate: Candidate
     sound: Sound
-    fallback: str
+    passed_over: Mapping[str, str]
     record: SpeechRecord
     """That of the request for which it is made: what was found against it, who went on."""
     warnings: tuple[str, ...] = ()

@@ -9,8 +9,9 @@ from collections.abc import Callable, Container, Mapping
 
 import structlog
 
-from router.contract.errors import BadKey, Busy, NoCredit, ProviderError
+from router.contract.errors import BadKey, Busy, NoCredit, ProviderError, TimedOut
 from router.contract.record import BreakerChanged, Event
+from router.contract.speech import Priority
 from router.dispatch.breaker import Breaker
 from router.routing.order import Belief
 from router.settings.outlook import Outlook as Settings
@@ -120,11 +121,11 @@ class Outlook:
             reason=breaker.reason,
         )
 
-    def ask(self, provider: str, model: str) -> Trial | None:
+    def ask(self, provider: str, model: str, priority: Priority = "live") -> Trial | None:
         """Leave to ask a provider; `None`: it is to be left alone."""
         breaker = self.breaker((provider, model))
         leave = breaker.ask(_now())
-        return None if leave is None else Trial(self, (provider, model), leave)
+        return None if leave is None else Trial(self, (provider, model), leave, priority)
 
     def wait_s(self, provider: str, model: str) -> float:
         return self.breaker((provider, model)).wait_s(_now())
@@ -152,15 +153,24 @@ class Outlook:
 
 
 class Trial:
-    """One attempt, and what it tells of its provider. Whatever happens, `over` is said at last."""
+    """One attempt, and what it tells of its provider. Whatever happens, `over` is said at last.
 
-    def __init__(self, outlook: Outlook, key: Key, leave: object) -> None:
+    What goes behind all others may be let wait for long: of how fast its provider is, it tells
+    nothing.
+    """
+
+    def __init__(
+        self, outlook: Outlook, key: Key, leave: object, priority: Priority = "live"
+    ) -> None:
         self._outlook = outlook
         self._key = key
         self._breaker = outlook.breaker(key)
         self._leave: object | None = leave
+        self._is_timed = priority == "live"
         self._began = _now()
         self._has_failed = False
+        self.first_audio_s: float | None = None
+        """From its being asked to its first sound, once that came."""
 
     def begins(self) -> None:
         """It is asked now: what came before was waiting for us."""
@@ -168,17 +178,21 @@ class Trial:
 
     def sounded(self) -> None:
         """Its first sound came."""
-        now, leave = _now(), self._taken()
+        now = _now()
+        first_s = self.first_audio_s = now - self._began
+        if not self._is_timed:
+            self.answered()
+            return
+        leave = self._taken()
         if leave is None:
             return
-        first_s = now - self._began
         self._outlook.pace(self._key).sounded(first_s)
         before = self._breaker.state(now)
         self._breaker.sounded(leave, now, first_s)
         self._outlook.changed(self._key, before, None)
 
     def answered(self) -> None:
-        """It was not asked to speak, and says that it could."""
+        """It can speak; how fast, nobody knows."""
         leave = self._taken()
         if leave is None:
             return
@@ -192,6 +206,9 @@ class Trial:
         if self._has_failed:
             return
         self._has_failed = True
+        if isinstance(error, TimedOut) and not self._is_timed:
+            self.over()
+            return
         now, leave = _now(), self._taken()
         before = self._breaker.state(now)
         wait_s = error.retry_after or 0.0
@@ -212,8 +229,13 @@ class Trial:
 
     def ended(self, audio_s: float | None) -> None:
         """All of its speech has come, so many seconds of it."""
-        if audio_s:
-            self._outlook.pace(self._key).ended(_now() - self._began, audio_s)
+        if audio_s and self._is_timed:
+            self._outlook.pace(self._key).ended(self.took_s, audio_s)
+
+    @property
+    def took_s(self) -> float:
+        """Since it was asked."""
+        return _now() - self._began
 
     def over(self) -> None:
         """Nothing more will come of it; without an outcome, it tells nothing."""

@@ -163,9 +163,11 @@ class _Probe:
             self._speaker.asker.slots[self._provider],
             self._settings,
             lambda _: None,
+            ended=trial.ended,
             turn=lambda: self._speaker.gate.attempt(self._provider, ask),
             trial=trial,
             size_s=0.0,
+            stall_s=self._settings.timeouts.stall_s,
             is_last=True,
         )
         language = candidate.voice.language or "en"

@@ -20,9 +20,9 @@ from router.dispatch.asking import Asker, Spoken, Want
 from router.dispatch.attempts import Sounding, fed, held_whole
 from router.dispatch.made import Made
 from router.dispatch.observers import Observers
-from router.dispatch.verdicts import NobodyHas, trail
+from router.dispatch.verdicts import NobodyHas, passed_over
 from router.routing.language import is_speakable
-from router.routing.plan import FIRST_CHARS, Candidate, Plan
+from router.routing.plan import FIRST_CHARS, Candidate, Plan, who_may_go_on
 from router.routing.segments import Text, next_most, pause_after
 from router.settings.structs import Settings
 
@@ -42,12 +42,15 @@ class Recital:
         """`want` is that of the whole text; its candidates and its record hold for all pieces."""
         self._asker = asker
         self._observers = observers
-        self._timeouts = settings.timeouts
         self._want = want
         self._plan = made
         self._hold_bytes = settings.server.whole_bytes if made.rules.hold == "piece" else 0
         limits = [one.longest for one in want.candidates if one.longest is not None]
         self._most = min([made.rules.piece_chars, *limits])
+        is_batch = want.priority == "batch"
+        self._deadline_s = (
+            settings.timeouts.deadline_most_s if is_batch else settings.timeouts.deadline_s
+        )
         self._who: Sequence[Candidate] = want.candidates
         self._first: Spoken | None = None
         self._sounding: Sounding | None = None
@@ -95,8 +98,8 @@ class Recital:
                 await held_whole(self, self._want.whole_bytes)
             assert self._first is not None
             speaker = self._original(self._first)
-            fallback = trail(self._plan, speaker, self._first.failed)
-            yield Made(speaker, self, fallback, self._want.record)
+            before = passed_over(self._plan, speaker, self._first.failed)
+            yield Made(speaker, self, before, self._want.record)
 
     async def _speech(self) -> AsyncGenerator[bytes, None]:
         """Everything, coded. Raises NobodyHas before the first sound, SpeechError after it."""
@@ -117,7 +120,7 @@ class Recital:
             else:
                 most = self._most
             piece = self._text.next(most)
-            deadline = loop.time() + self._timeouts.deadline_s
+            deadline = loop.time() + self._deadline_s
         self.ended = True
         if tail := self._pipeline.finish():
             yield tail
@@ -159,9 +162,17 @@ class Recital:
         before = self._who[0]
         if self._first is not None and speaker is not before:
             self._want.record.resumed += 1
-            event = SpeechResumed(speaker.provider, speaker.model, before.provider)
+            event = SpeechResumed(
+                speaker.provider,
+                speaker.model,
+                before.provider,
+                self._plan.model,
+                is_same_voice=speaker.timbre == before.timbre,
+            )
             self._observers.noticed(event)
-        self._who = [speaker, *_who_may_go_on(speaker, self._plan, self._want)]
+        clone = self._want.request.clip is not None
+        after = who_may_go_on(self._want.candidates, speaker.held, self._plan.rules, clone=clone)
+        self._who = [speaker, *(one for one in after if one is not speaker)]
 
     def _original(self, spoken: Spoken) -> Candidate:
         """The candidate as it was planned."""
@@ -187,17 +198,6 @@ class Recital:
 def _in_samples(candidate: Candidate) -> Candidate:
     """The same candidate, asked for samples instead of the caller's format."""
     return msgspec.structs.replace(candidate, output=_PLAIN, through=False)
-
-
-def _who_may_go_on(speaker: Candidate, made: Plan, want: Want) -> list[Candidate]:
-    """Who may take over from a speaker in mid-speech, in the plan's order."""
-    change = "same-voice" if want.request.clip is not None else made.rules.voice_change
-    others = [one for one in want.candidates if one is not speaker]
-    if change == "same-voice":
-        return [one for one in others if one.timbre == speaker.timbre]
-    if change == "same-language-and-gender":
-        return [one for one in others if one.traits == speaker.traits]
-    return others
 
 
 async def _behind(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -15,11 +15,11 @@ from router.audio.codecs import kept, legal
 from router.audio.decode import DECODES
 from router.audio.encode import ENCODERS
 from router.audio.pipeline import silence
-from router.contract.caller import Ask, Caller, Gate
-from router.contract.errors import Forbidden, Overloaded, SpeechError, listed
+from router.contract.caller import FREE, Ask, Caller, Gate, Grant
+from router.contract.errors import Forbidden, NobodyCan, Overloaded, SpeechError, listed
 from router.contract.provider import LOCAL_OWNER, Secret
-from router.contract.record import Outcome, SpeechRecord
-from router.contract.speech import PLAIN_TERMS, SpeechRequest, Terms
+from router.contract.record import Outcome, SpeechRecord, VoiceChange
+from router.contract.speech import PLAIN_TERMS, Held, Priority, SpeechRequest, Terms
 from router.dispatch import paying
 from router.dispatch.answers import Answers
 from router.dispatch.asking import Asker, Want
@@ -32,18 +32,20 @@ from router.dispatch.production import Shared
 from router.dispatch.recital import Recital
 from router.dispatch.roster import Roster
 from router.dispatch.speech import Speech
-from router.dispatch.verdicts import NobodyHas, trail
+from router.dispatch.verdicts import NobodyHas, passed_over, trail
 from router.routing.catalogue import Catalogue
 from router.routing.language import LatinGuess, is_speakable
 from router.routing.negotiate import Codecs
 from router.routing.order import ordered, preferred
-from router.routing.plan import Candidate, Plan, plan, refusal
+from router.routing.plan import Candidate, Plan, plan, refusal, who_may_go_on
 from router.settings.structs import Settings
 
 CODECS = Codecs(decodes=DECODES, encodes=frozenset(ENCODERS), legal=legal, kept=kept)
 SILENCE_S = 0.3
 """The answer to a text with nothing to say in it: some clients try a server with «.»."""
 
+_ALWAYS = frozenset({"off", "forbidden"})
+"""Why somebody is passed over whatever is asked for."""
 _LONGEST_WAIT_S = 30.0
 """The longest that a caller is sent away for when the server is full: guesses beyond it are
 worthless."""
@@ -88,6 +90,21 @@ class Speaker:
         self.places = Places(settings.server.places, queue=settings.server.places)
         self._places_again = Places(settings.server.places, queue=settings.server.places)
 
+    def planned(self, request: SpeechRequest, caller: Caller, terms: Terms = PLAIN_TERMS) -> Plan:
+        """Who would be asked for this caller; nothing is spoken or counted.
+
+        Raises:
+            CallerError, NobodyCan: nobody could speak it.
+        """
+        _check_model(request, caller)
+        made = self._plan(request, caller, terms)
+        self._check_candidates(request, made)
+        return made
+
+    def kept_bytes(self) -> dict[str, tuple[int, int]]:
+        """Of each store of finished speech what it holds, and the most that it may."""
+        return self._keeper.kept_bytes()
+
     def explain(self, request: SpeechRequest) -> Explained:
         """Who would be asked, and why everybody else would not. Nothing is spoken or counted.
 
@@ -116,10 +133,13 @@ class Speaker:
             ProviderError: out of the speech's chunks, where it breaks off.
         """
         speech: Speech | None = None
+        grant: Grant = FREE
         try:
             async with AsyncExitStack() as stack:
                 _check_model(request, caller)
-                made = self._plan(request, caller)
+                record.understood_s = _since(record)
+                made = self._plan(request, caller, terms)
+                record.planned_s = _since(record)
                 self._note_plan(record, request, made)
                 self._check_candidates(request, made)
                 ask = paying.ask_for(request, made, record.request_id, terms.idempotency_key)
@@ -130,7 +150,9 @@ class Speaker:
                 again = None
                 if keeping is not None:
                     again = await keeping.again(self._ordered(request, made, terms))
-                place = await self._place(made, len(request.text), is_kept=again is not None)
+                place = await self._place(
+                    request, made, record, is_kept=again is not None, priority=terms.priority
+                )
                 stack.callback(place.release)
                 if again is not None:
                     speech = again
@@ -150,6 +172,7 @@ class Speaker:
         finally:
             if speech is not None:
                 record.audio_bytes, record.audio_s = speech.bytes_out, speech.seconds
+                record.credits = grant.charged
 
     def _note_plan(self, record: SpeechRecord, request: SpeechRequest, made: Plan) -> None:
         record.model, record.voice, record.language = made.model, made.voice, made.language
@@ -159,10 +182,22 @@ class Speaker:
         text = request.text.encode("utf-8", "surrogatepass")
         record.text_key = hashlib.blake2b(text, key=self._key, digest_size=8).hexdigest()
 
-    def _plan(self, request: SpeechRequest, caller: Caller | None = None) -> Plan:
+    def _plan(
+        self, request: SpeechRequest, caller: Caller | None = None, terms: Terms = PLAIN_TERMS
+    ) -> Plan:
         allowed = caller.providers if caller is not None else None
         offers = self.roster.offers_to(caller.id if caller is not None else LOCAL_OWNER)
-        return plan(request, self.catalogue, offers, CODECS, self._latin, allowed=allowed)
+        longest = self._settings.jobs.longest_chars if terms.priority == "batch" else None
+        made = plan(
+            request,
+            self.catalogue,
+            offers,
+            CODECS,
+            self._latin,
+            allowed=allowed,
+            longest=longest,
+        )
+        return made if terms.held is None else _held(made, terms.held, request)
 
     def _check_candidates(self, request: SpeechRequest, made: Plan) -> None:
         """Refuse what nobody can speak before anything is taken for it. Raises SpeechError."""
@@ -180,12 +215,13 @@ class Speaker:
             whole_bytes=self._settings.server.whole_bytes if made.whole else 0,
             record=record,
             ask=ask,
-            hedge=made.rules.hedge,
+            hedge=made.rules.hedge if terms.priority == "live" else 0.0,
+            priority=terms.priority,
         )
 
     def _ordered(self, request: SpeechRequest, made: Plan, terms: Terms) -> list[Candidate]:
         """The plan's candidates as they are to be asked now."""
-        if len(made.candidates) == 1:
+        if len(made.candidates) == 1 or terms.held is not None:
             return list(made.candidates)
         order, first = preferred(made.rules.order, terms.prefer if made.rules.prefer else None)
         beliefs = self.asker.outlook.beliefs()
@@ -215,11 +251,12 @@ class Speaker:
                 return
             spoken = await self.asker.ask(decoded)
             async with aclosing(spoken):
-                fallback = trail(made, spoken.candidate, spoken.failed)
+                before = passed_over(made, spoken.candidate, spoken.failed)
                 warnings = _warnings(decoded.request)
-                yield Made(spoken.candidate, spoken.sounding, fallback, want.record, warnings)
+                yield Made(spoken.candidate, spoken.sounding, before, want.record, warnings)
 
-        keys: list[Hashable] = [self._sameness(want, made)] if made.rules.share else []
+        is_shared = made.rules.share and want.priority == "live"  # none shall wait behind all
+        keys: list[Hashable] = [self._sameness(want, made)] if is_shared else []
         if keeping is not None:
             keys = [*keeping.names, *keys]
         async with self._shared.listening(keys, making, keeping) as (production, reader, shared):
@@ -227,7 +264,8 @@ class Speaker:
             try:
                 begun = await production.made()
             except NobodyHas as nobody:
-                want.record.fallback = trail(made, None, nobody.failed)
+                want.record.passed_over = passed_over(made, None, nobody.failed)
+                want.record.fallback = trail(want.record.passed_over)
                 raise nobody.error from None
             speech = _spoken(want.request, made, begun, reader, shared=shared)
             if keeping is not None:
@@ -259,24 +297,48 @@ class Speaker:
             clip = msgspec.structs.replace(clip, samples=None)
         return msgspec.structs.replace(request, clip=clip)
 
-    async def _place(self, made: Plan, characters: int, *, is_kept: bool) -> Hold:
+    async def _place(
+        self,
+        request: SpeechRequest,
+        made: Plan,
+        record: SpeechRecord,
+        *,
+        is_kept: bool,
+        priority: Priority,
+    ) -> Hold:
         """A place in the server. What is kept already has places of its own: it does not wait for
         those who are spoken to."""
         places = self._places_again if is_kept else self.places
-        known = self.asker.expects_s(made.candidates[0], characters) if made.candidates else 0.0
+        known = 0.0
+        if made.candidates and not is_kept:
+            known = self.asker.expects_s(made.candidates[0], len(request.text))
+        began = asyncio.get_running_loop().time()
         try:
-            return await places.take(self._timeouts.place_s, 0.0 if is_kept else known)
+            return await places.take(self._timeouts.place_s, known, priority)
         except Full as full:
             wait_s = min(max(2.0, full.wait_s), _LONGEST_WAIT_S)
             raise Overloaded("The server is full. Try again soon.", retry_after=wait_s) from None
+        finally:
+            record.place_s = asyncio.get_running_loop().time() - began
 
     def _deadline_s(self, request: SpeechRequest, terms: Terms) -> float:
+        if terms.priority == "batch":
+            return self._timeouts.deadline_most_s
         limit = self._timeouts.deadline_s
         if request.clip is not None:
             limit = max(limit, self._timeouts.clone_first_audio_s)
         if terms.within_s is not None:
             limit = min(terms.within_s, max(limit, self._timeouts.deadline_most_s))
         return limit
+
+
+def _held(made: Plan, held: Held, request: SpeechRequest) -> Plan:
+    """The plan as far as it may follow on who has spoken before. Raises NobodyCan."""
+    clone = request.clip is not None
+    able = who_may_go_on(made.candidates, held, made.rules, clone=clone)
+    if made.candidates and not able:
+        raise NobodyCan(f"{held.provider} began in a voice that nobody else has now.")
+    return msgspec.structs.replace(made, candidates=tuple(able))
 
 
 def _check_model(request: SpeechRequest, caller: Caller) -> None:
@@ -302,13 +364,26 @@ def _spoken(
         provider=candidate.provider,
         upstream_model=candidate.model,
         voice=sound.voice or candidate.voice.id or made.voice,
-        fallback=begun.fallback,
+        fallback=trail(begun.passed_over),
+        passed_over=begun.passed_over,
+        voice_change=_voice_change(request, begun),
         ignored=candidate.ignored,
         warnings=begun.warnings,
         characters=len(request.text),
         sound=sound,
         shared=shared,
+        held=candidate.held,
     )
+
+
+def _voice_change(request: SpeechRequest, begun: Made) -> VoiceChange:
+    """Why it is another voice than was wanted; that somebody is switched off or not the caller's
+    own is no change: with this config they never hear another."""
+    if request.clip is not None:
+        return "preset" if "prompt_audio" in begun.candidate.ignored else ""
+    if not _ALWAYS.issuperset(begun.passed_over.values()):
+        return "fallback"
+    return "chosen" if begun.candidate.voice.id is None else ""
 
 
 def _warnings(request: SpeechRequest) -> tuple[str, ...]:
@@ -336,10 +411,15 @@ async def _silent(request: SpeechRequest, made: Plan) -> Speech:
     )
 
 
+def _since(record: SpeechRecord) -> float:
+    return asyncio.get_running_loop().time() - record.opened
+
+
 def _note_speech(record: SpeechRecord, speech: Speech) -> None:
-    record.first_audio_s = asyncio.get_running_loop().time() - record.opened
+    record.first_audio_s = _since(record)
     record.provider, record.upstream_model = speech.provider, speech.upstream_model
     record.fallback, record.upstream_id = speech.fallback, speech.upstream_id
+    record.passed_over, record.voice_change = speech.passed_over, speech.voice_change
     record.characters = speech.characters
     record.cache, record.repeat = speech.cache, speech.repeat
 

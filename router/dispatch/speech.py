@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from router.contract.audio import AudioFormat
-from router.contract.record import Cached
+from router.contract.record import Cached, VoiceChange
+from router.contract.speech import Held
 from router.dispatch.made import Sound
 from router.dispatch.tape import Reader
 
 if TYPE_CHECKING:
     from router.dispatch.paying import Account
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 class Speech:
@@ -28,6 +32,8 @@ class Speech:
         upstream_model: str,
         voice: str,
         fallback: str,
+        passed_over: Mapping[str, str] = NOBODY,
+        voice_change: VoiceChange = "",
         ignored: tuple[str, ...] = (),
         warnings: tuple[str, ...] = (),
         characters: int,
@@ -36,6 +42,7 @@ class Speech:
         shared: bool = False,
         cache: Cached = "",
         repeat: bool = False,
+        held: Held | None = None,
     ) -> None:
         self._chunks = chunks
         self.format = format
@@ -46,6 +53,9 @@ class Speech:
         self.upstream_model = upstream_model
         self.voice = voice
         self.fallback = fallback
+        self.passed_over = passed_over
+        """The same by provider; empty where it was kept from before."""
+        self.voice_change = voice_change
         self.ignored = ignored
         self.warnings = warnings
         self.characters = characters
@@ -57,6 +67,8 @@ class Speech:
         self.cache = cache
         self.repeat = repeat
         """It was given before under the same Idempotency-Key."""
+        self.held = held
+        """Who speaks, for what is to follow in the same voice; `None`: nobody, or it was kept."""
         self.account: Account | None = None
         """What it costs, once it is under way."""
         self.bytes_out = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from router.contract.errors import (
     Busy,
@@ -31,14 +31,20 @@ class NobodyHas(Exception):
         self.error = error
 
 
-def trail(made: Plan, speaker: Candidate | None, failed: Sequence[Failed]) -> str:
-    """Who was passed over or failed before the one who spoke: `leaper=off, openai=timed_out`."""
+def passed_over(
+    made: Plan, speaker: Candidate | None, failed: Sequence[Failed]
+) -> Mapping[str, str]:
+    """Who was passed over or failed before the one who spoke, and the word for why."""
     reasons = {
         passed.provider: passed.reason
         for passed in made.passed
         if speaker is None or passed.rank < speaker.rank
     }
-    reasons |= {candidate.provider: error.reason for candidate, error in failed}
+    return reasons | {candidate.provider: error.reason for candidate, error in failed}
+
+
+def trail(reasons: Mapping[str, str]) -> str:
+    """The same for people and headers: `leaper=off, openai=timed_out`."""
     return ", ".join(f"{provider}={reason}" for provider, reason in reasons.items()) or "none"
 
 

@@ -18,7 +18,15 @@ from router.contract.errors import (
     UnknownVoice,
     UnsupportedFormat,
 )
-from router.contract.speech import Capabilities, Cost, SpeechOrder, SpeechRequest, VoiceChoice
+from router.contract.speech import (
+    Capabilities,
+    Cost,
+    Held,
+    Priority,
+    SpeechOrder,
+    SpeechRequest,
+    VoiceChoice,
+)
 from router.routing import language as languages
 from router.routing.catalogue import Catalogue, Offered, Offers, PublicModel, PublicVoice
 from router.routing.negotiate import Codecs, agree
@@ -75,6 +83,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         """Equal where two candidates sound like the same voice."""
         return self.kind, self.place, self.model, self.voice.id
 
+    @property
+    def held(self) -> Held:
+        """What must be known of it for somebody else to go on."""
+        return Held(self.provider, self.timbre, self.traits)
+
 
 class Passed(msgspec.Struct, frozen=True):
     """One provider that was passed over: `reason` is a closed word, `detail` is for people."""
@@ -126,6 +139,8 @@ class _Wish(msgspec.Struct, frozen=True):
     price: Price
     allowed: frozenset[str] | None
     in_pieces: bool
+    is_read: bool
+    """What comes is looked into, and never passed on as it is."""
 
 
 def plan(
@@ -136,9 +151,11 @@ def plan(
     latin: languages.LatinGuess | None = None,
     *,
     allowed: frozenset[str] | None = None,
+    longest: int | None = None,
 ) -> Plan:
-    """Plan a request, for a caller for whom the `allowed` providers may speak (`None`: all). Pure:
-    the same arguments give the same plan.
+    """Plan a request, for a caller for whom the `allowed` providers may speak (`None`: all);
+    `longest` is given for a job: it holds instead of what the model says of the longest text, and
+    what is spoken is looked into before it is kept. Pure: the same arguments give the same plan.
 
     Raises:
         UnknownModel, UnknownVoice: with the names that come near.
@@ -149,7 +166,7 @@ def plan(
     steps = [route for route in model.model.routes if route.provider in offers]
     voice = catalogue.voice(request.voice, offers, [route.provider for route in steps])
     given = languages.parsed(request.language)
-    _check_length(request, model)
+    _check_length(request, model, longest or model.model.max_input)
     own = languages.primary(voice.voice.languages[0]) if voice.voice.languages else None
     wish = _Wish(
         request=request,
@@ -161,6 +178,7 @@ def plan(
         price=model.model.price,
         allowed=allowed,
         in_pieces=_speaks_in_pieces(request, model, steps, offers),
+        is_read=longest is not None,
     )
     candidates, passed = _sorted_out(steps, wish, offers)
     return Plan(
@@ -205,7 +223,23 @@ def refusal(made: Plan, request: SpeechRequest, offers: Offers, codecs: Codecs) 
     return NobodyCan(f"Nobody can speak for {made.model} now. {told or 'Its route is empty.'}")
 
 
-def order_for(candidate: Candidate, request: SpeechRequest, language: str) -> SpeechOrder:
+def who_may_go_on(
+    candidates: Sequence[Candidate], held: Held, rules: Model, *, clone: bool
+) -> list[Candidate]:
+    """Who of these may go on where somebody has spoken before: that one himself, then the others in
+    their order. A cloned voice is never changed."""
+    change = "same-voice" if clone else rules.voice_change
+    able = list(candidates)
+    if change == "same-voice":
+        able = [one for one in candidates if one.timbre == held.timbre]
+    elif change == "same-language-and-gender":
+        able = [one for one in candidates if one.traits == held.traits]
+    return sorted(able, key=lambda one: one.held != held)
+
+
+def order_for(
+    candidate: Candidate, request: SpeechRequest, language: str, priority: Priority = "live"
+) -> SpeechOrder:
     """What this candidate is asked to speak."""
     clip = None if "prompt_audio" in candidate.ignored else request.clip
     return SpeechOrder(
@@ -217,11 +251,12 @@ def order_for(candidate: Candidate, request: SpeechRequest, language: str) -> Sp
         pitch=candidate.pitch,
         options=candidate.options,
         clip=clip,
+        priority=priority,
     )
 
 
-def _check_length(request: SpeechRequest, model: PublicModel) -> None:
-    limit, actual = model.model.max_input, len(request.text)
+def _check_length(request: SpeechRequest, model: PublicModel, limit: int) -> None:
+    actual = len(request.text)
     if actual > limit:
         raise InputTooLong(
             f"The input has {actual} characters; {model.name} takes at most {limit}.", param="input"
@@ -303,6 +338,7 @@ def _candidate(rank: int, route: Route, offered: Offered, wish: _Wish) -> Candid
         or offered.gain_db != 0.0
         or price.credits_per_audio_s is not None
         or wish.in_pieces
+        or wish.is_read
     )
     agreement = agree(wish.request.format, caps.formats, wish.codecs, shaped=shaped)
     if agreement is None:

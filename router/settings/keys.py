@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 from collections.abc import Iterator, Mapping
 
 from router.contract.provider import Secret
 from router.settings.accounts import Accounts, KeyEntry
+from router.settings.metrics import Metrics
 from router.settings.problems import Problem, near
-from router.settings.structs import File
+from router.settings.structs import File, Server
 
 SHORTEST_KEY = 16
 """Characters of a key that somebody made up."""
@@ -25,6 +27,23 @@ def wrong(accounts: Accounts, file: File) -> Iterator[Problem]:
     """Every mistake in the table `accounts` that its types let pass."""
     yield from _stores(accounts)
     yield from _keys(accounts.keys, file)
+
+
+def wrong_readers(metrics: Metrics, server: Server) -> Iterator[Problem]:
+    """Metrics that more people could read than was meant."""
+    if metrics.key is not None and len(metrics.key.reveal()) < SHORTEST_KEY:
+        yield Problem("metrics.key", f"is shorter than {SHORTEST_KEY} characters")
+    is_open = metrics.key is not None or server.open or _is_loopback(metrics.host)
+    if metrics.enabled and metrics.port is not None and not is_open:
+        wrong = "is reachable from other machines, and metrics.key is not set"
+        yield Problem("metrics.host", wrong, "set a key, or listen on 127.0.0.1")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _stores(accounts: Accounts) -> Iterator[Problem]:

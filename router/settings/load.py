@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from router.contract.provider import Kind
-from router.settings import keys
+from router.settings import keys, tracing, webhook_secret
 from router.settings.problems import UNSET, Problem, convert, near, problems
 from router.settings.structs import File, Model, Provider, ProviderEntry, Settings, Voice
 
@@ -104,6 +104,9 @@ def parse(text: str, kinds: Mapping[str, Kind], source: str = "(text)") -> Setti
         integrity=file.integrity,
         outlook=file.outlook,
         cache=file.cache,
+        jobs=file.jobs,
+        metrics=file.metrics,
+        tracing=file.tracing,
         accounts=file.accounts,
         providers=providers,
         models=file.models,
@@ -286,6 +289,9 @@ def _crossed(file: File) -> list[Problem]:
         found += _default_voice(name, model, file.voices)
     if file.accounts is not None:
         found += keys.wrong(file.accounts, file)
+    found += keys.wrong_readers(file.metrics, file.server)
+    found += webhook_secret.wrong(file.jobs.webhooks)
+    found += tracing.wrong(file.tracing)
     for table, names in (("models", file.models), ("voices", file.voices)):
         seen: dict[str, str] = {}
         for name in names:

@@ -6,13 +6,19 @@ from typing import Any
 
 import msgspec
 
+from router.settings.jobs import Jobs
 from router.settings.structs import Settings
+from router.settings.tracing import Tracing
 
 _FIXED = {
     "server": ("host", "port", "data_dir", "cache_dir", "secret", "open", "origins"),
     "accounts": ("required", "store", "redis", "on_loss"),
+    "jobs": tuple(Jobs.__struct_fields__),
+    "metrics": ("enabled", "port", "host"),
+    "tracing": tuple(Tracing.__struct_fields__),
 }
-"""What the socket, the folders, the store and the doors on the way in were made with."""
+"""What the sockets, the folders, the store, the workers and the doors on the way in were made
+with."""
 
 
 def carried(running: Settings, written: Settings, new: Settings) -> tuple[Settings, list[str]]:

@@ -16,7 +16,10 @@ from router.contract.speech import Gender
 from router.settings.accounts import Accounts, Limits, Rates
 from router.settings.cache import Cache
 from router.settings.integrity import Integrity
+from router.settings.jobs import Jobs, TicketShape
+from router.settings.metrics import Metrics
 from router.settings.outlook import Outlook
+from router.settings.tracing import Tracing
 
 Family = Literal["leaper", "openai", "nanogpt"]
 Order = Literal["listed", "weighted", "cheapest", "fastest"]
@@ -173,6 +176,9 @@ class Model(Part, frozen=True):
     """Whatever it is, another one makes the cache forget what this model has said."""
     share: bool = True
     """Whether requests for the same at the same time are spoken once, for all who ask."""
+    tts: TicketShape = "ticket"
+    """What `POST /tts` is answered with: a `ticket` to ask with, the `url` of the finished audio,
+    or the `audio` itself."""
     clone_fallback: Literal["refuse", "preset"] = "refuse"
     """What to do with a voice sample when no provider of the route that is on can clone: refuse, or
     speak in the preset voice and say so in `X-TTS-Ignored`."""
@@ -198,6 +204,9 @@ class File(Part, frozen=True):
     integrity: Integrity = Integrity()
     outlook: Outlook = Outlook()
     cache: Cache = Cache()
+    jobs: Jobs = Jobs()
+    metrics: Metrics = Metrics()
+    tracing: Tracing = Tracing()
     accounts: Accounts | None = None
     providers: dict[str, ProviderEntry] = {}
     models: dict[str, Model] = {}
@@ -212,6 +221,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     integrity: Integrity
     outlook: Outlook
     cache: Cache
+    jobs: Jobs
+    metrics: Metrics
+    tracing: Tracing
     providers: dict[str, Provider]
     models: dict[str, Model]
     voices: dict[str, Voice]

@@ -136,7 +136,10 @@ class Postgres:
         await self._engine.dispose()
 
 
-_WRITING = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
+_WRITING = (
+    *("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"),
+    "secure_delete = ON",  # what is erased is overwritten: the texts of jobs are among it
+)
 _READING = ("query_only = ON",)
 _LIMITS = {
     "application_name": "tts-router",

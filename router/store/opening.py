@@ -35,6 +35,13 @@ class Store:
         self._writer = writer
         self._reader = reader
         self._asking: set[asyncio.Task[Any]] = set()
+        self._is_mute = False
+        """Whether the last question was in vain."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it cannot be written, as far as is known."""
+        return self._writer.is_lost
 
     def write(
         self,
@@ -51,9 +58,10 @@ class Store:
         """What `ask` finds.
 
         Raises:
-            StoreUnavailable: not in time, or too many are asking.
+            StoreUnavailable: not in time, or too many are asking. While it does not answer one at a
+                time waits for it, and the others hear so at once.
         """
-        if len(self._asking) >= READS:
+        if len(self._asking) >= READS or (self._is_mute and self._asking):
             raise StoreUnavailable
         task = asyncio.create_task(self._ask(ask), name="store reader")
         self._asking.add(task)
@@ -72,13 +80,17 @@ class Store:
             async with asyncio.timeout(PATIENCE_S):
                 while True:
                     try:
-                        return await self._reader.run(ask)
+                        answer = await self._reader.run(ask)
                     except Exception as error:
                         if not is_passing(error):
                             raise
                         last = error
+                    else:
+                        self._is_mute = False
+                        return answer
                     await asyncio.sleep(_RETRY_S)
         except TimeoutError:
+            self._is_mute = True
             raise StoreUnavailable from last
 
     async def close(self) -> None:

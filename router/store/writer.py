@@ -64,6 +64,14 @@ class Writer:
         self._queue: deque[_Change] = deque()
         self._wake = asyncio.Event()
         self._closed = False
+        self._tried_since: float | None = None
+        """Since when a change has been tried in vain, loop time."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store has not answered for longer than anybody waits for it."""
+        since = self._tried_since
+        return since is not None and asyncio.get_running_loop().time() - since >= PATIENCE_S
 
     def write(
         self,
@@ -108,6 +116,7 @@ class Writer:
     async def _commit(self, changes: list[_Change]) -> None:
         """All in one transaction, again and again while the store cannot be reached."""
         wait_s, most_s = _RETRY_S
+        self._tried_since = self._tried_since or asyncio.get_running_loop().time()
         while changes := self._wanted(changes):
             for change in changes:
                 change.is_begun = True
@@ -115,11 +124,13 @@ class Writer:
                 answers = await self._database.run(partial(_made, changes))
             except Exception as error:
                 if not is_passing(error):
+                    self._tried_since = None  # it did answer
                     await self._alone(changes, error)
                     return
                 if wait_s == most_s:
                     _log.warning("the store cannot be written", error=type(error).__name__)
             else:
+                self._tried_since = None
                 for change, answer in zip(changes, answers, strict=True):
                     if change.is_wanted:
                         _answer(change.done, answer)

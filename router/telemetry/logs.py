@@ -15,44 +15,50 @@ _QUIET = (
     *("httpx", "httpcore", "httpx2", "httpcore2", "aiohttp.access", "asyncio"),
     *("huggingface_hub", "filelock", "alembic"),
 )
+_SHARED: tuple[structlog.typing.Processor, ...] = (
+    structlog.contextvars.merge_contextvars,  # the request's id
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
 _CUT_OFF = "ASGI callable returned without completing response."
 
 
 def set_up(*, json: bool, quiet: bool = False) -> None:
     """Send every line to stderr, as JSON or for people. Call it once, before anything logs."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(_json)
-        if json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
     level = logging.ERROR if quiet else logging.INFO
     structlog.configure(
-        processors=[*shared, _without_words, last],
+        processors=processors(json=json),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _without_words,
-                last,
-            ],
-            foreign_pre_chain=shared,
-        )
-    )
+    handler.setFormatter(formatter(json=json))
     handler.addFilter(_is_news)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def processors(*, json: bool) -> list[structlog.typing.Processor]:
+    """What becomes of a line of ours."""
+    return [*_SHARED, _without_words, _last(json)]
+
+
+def formatter(*, json: bool) -> logging.Formatter:
+    """What becomes of a line of a library: the same."""
+    own = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[own, _without_words, _last(json)], foreign_pre_chain=_SHARED
+    )
+
+
+def _last(json: bool) -> structlog.typing.Processor:
+    if json:
+        return structlog.processors.JSONRenderer(_json)
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
 
 
 def _without_words(

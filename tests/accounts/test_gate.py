@@ -132,6 +132,10 @@ async def test_failed_tries_have_a_limit_by_address_that_good_keys_do_not_feel(
         ("192.0.2.1", "192.0.2.2", False),
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
         ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("192.0.2.1:5000", "192.0.2.1:5001", True),
+        ("192.0.2.1:5000", "192.0.2.2:5000", False),
+        ("[2001:db8:1:2::1]:5000", "2001:db8:1:2::2", True),
+        ("[2001:db8:1:2::1]", "[2001:db8:1:3::1]", False),
         ("not an address", "'; neither", True),
     ],
 )

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.api.jobbed import jobbed
 from tests.api.served import Served, served
+from tests.support.process import ServerProcess
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,24 @@ def api(running: Served) -> Served:
         player.orders.clear()
         player.formats.clear()
     return running
+
+
+@pytest.fixture(scope="session")
+def jobs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A process with keys that takes jobs."""
+    with jobbed(tmp_path_factory.mktemp("jobs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The same without keys."""
+    with jobbed(tmp_path_factory.mktemp("open"), keyed=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def idle_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The same, in which nobody speaks them: they wait for ever."""
+    with jobbed(tmp_path_factory.mktemp("idle"), workers=0) as server:
+        yield server

@@ -107,7 +107,9 @@ def test_health_is_never_a_bare_ok(api: Served) -> None:
     assert api.client.get("/health/live").json() == {"status": "live"}
     ready = api.client.get("/health/ready").json()
     assert ready["status"] == "ready"
-    assert ready["providers"]["able"] == {"state": "on", "kind": "able", "reason": None}
+    able = ready["providers"]["able"]
+    assert (able["state"], able["kind"], able["reason"]) == ("on", "able", None)
+    assert set(able) - {"state", "kind", "reason"} == {"slots", "breakers", "inside"}
     assert ready["models"]["moss-tts-nano"] == {"ready": True, "speaks": ["able"]}
 
 

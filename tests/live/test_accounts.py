@@ -175,6 +175,20 @@ async def test_each_shape_is_told_how_it_stands(tmp_path: Path) -> None:
         assert "x-ratelimit-limit-requests" not in leaper
 
 
+async def test_where_characters_alone_are_limited_leaperones_headers_tell_of_them(
+    tmp_path: Path,
+) -> None:
+    own = config(limits={"key": {"characters_per_minute": 60}})
+    own["models"]["leap"] = {"same_as": "it", "family": "leaper"}
+    async with serving_inside(own, tmp_path, voice=Scripted()) as inside:
+        for status in (200, 429):
+            told = await ask(inside, model="leap")
+            assert told.status == status
+            assert told.headers["x-ratelimit-limit"] == "60"
+            assert int(told.headers["x-ratelimit-remaining"]) in range(15, 25)
+            assert abs(int(told.headers["x-ratelimit-reset"]) - time.time() - len(TEXT)) <= 5
+
+
 @pytest.mark.parametrize(
     ("path", "model", "type_", "header"),
     [

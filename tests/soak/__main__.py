@@ -1,4 +1,5 @@
-"""The long forms, by hand: `python -m tests.soak NAME [--seconds N]` runs `tests/soak/NAME.py`."""
+"""The long forms, by hand: `python -m tests.soak NAME [--seconds N] [--size N]` runs
+`tests/soak/NAME.py`."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import argparse
 import inspect
 from importlib import import_module
 from pathlib import Path
+
+_CHOICES = ("seconds", "size")
 
 
 def names() -> list[str]:
@@ -18,14 +21,13 @@ def run() -> None:
     parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__)
     parser.add_argument("name", choices=[name for name in names() if name != "__main__"])
     parser.add_argument("--seconds", type=float, help="how long, where that can be chosen")
+    parser.add_argument("--size", type=int, help="how much, where that can be chosen")
     asked = parser.parse_args()
     main = import_module(f"tests.soak.{asked.name}").main
-    if asked.seconds is None:
-        main()
-    elif "seconds" in inspect.signature(main).parameters:
-        main(seconds=asked.seconds)
-    else:
-        parser.error(f"{asked.name} is as long as its work")
+    given = {name: value for name in _CHOICES if (value := getattr(asked, name)) is not None}
+    if unknown := given.keys() - inspect.signature(main).parameters.keys():
+        parser.error(f"{asked.name} has no --{' and no --'.join(sorted(unknown))}")
+    main(**given)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,15 +15,23 @@ from providers.moss_tts_nano.compact import (
     quantise,
 )
 from providers.moss_tts_nano.compact.emit import Graph
+from providers.moss_tts_nano.compact.packing import pack
 from providers.moss_tts_nano.compact.shipped import CannotRebuild
 from providers.moss_tts_nano.compact.weights import Transformer, tables, transformer
 from providers.moss_tts_nano.layout import Layout
 
 Part = Literal["language_model", "frames", "decoder", "encoder"]
-Precision = Literal["exact", "int8"]
+Precision = Literal["exact", "int8", "int8-blocks"]
+"""Of the language model and the frames: float32; 8 bits, with a scale for each row of activations;
+or with one for each 128 numbers of a row, which is slower, and bears with rows in which few numbers
+are much larger than all others."""
 
 TABLES = "tables.f32"
-_STORES = {"exact": quantise.exact, "int8": quantise.eight_bit}
+_STORES: Mapping[Precision, quantise.Store] = {
+    "exact": quantise.exact,
+    "int8": quantise.eight_bit_rows,
+    "int8-blocks": quantise.eight_bit_blocks,
+}
 
 
 def graph_file(part: Part) -> str:
@@ -50,7 +58,8 @@ def build(layout: Layout, folder: Path, precision: Precision) -> dict[Part, str]
     refused: dict[Part, str] = {}
     for part, make in makers.items():
         try:
-            _made(make, folder / graph_file(part))
+            made = _packed if part == "language_model" else _made
+            made(make, folder / graph_file(part))
         except CannotRebuild as error:
             refused[part] = error.reason
     return refused
@@ -66,6 +75,13 @@ def _made(make: Callable[[Graph], None], path: Path) -> None:
     except Exception as error:  # an odd graph can trip any assumption: then it is not understood
         reason = f"its graph is of an unknown kind ({type(error).__name__})."
         raise CannotRebuild(reason) from error
+
+
+def _packed(make: Callable[[Graph], None], path: Path) -> None:
+    """For a graph that several sessions run; it takes as much disk again."""
+    plain = path.with_stem(f"{path.stem}-plain")
+    _made(make, plain)
+    pack(plain, path, global_graph.probe)
 
 
 def _language_model(layout: Layout, graph: Graph, precision: Precision) -> None:

@@ -24,15 +24,26 @@ class Compact:
     """A graph is loaded when its part is asked for; parts of one kind share it, and each worker
     takes parts of its own."""
 
-    def __init__(self, layout: Layout, built: Built, threads: int) -> None:
-        """`threads` work on one node of a graph at a time."""
-        self._layout, self._built, self.threads = layout, built, threads
-        parts: tuple[Part, ...] = ("language_model", "frames", "decoder", "encoder")
+    def __init__(self, layout: Layout, built: Built, threads: int, wide: int = 1) -> None:
+        """`threads` work on one node of a graph at a time; `wide` do where somebody waits and
+        nobody else is held up: for a prompt, a row that is alone, and a clip."""
+        self._layout, self._built = layout, built
+        self.threads, self.wide = threads, max(threads, wide)
+        parts: dict[Part, int] = {
+            "language_model": threads,
+            "frames": threads,
+            "decoder": threads,
+            "encoder": self.wide,
+        }
         self._graphs = {
-            part: Graph(built.folder / graph_file(part), threads)
-            for part in parts
+            part: Graph(built.folder / graph_file(part), count)
+            for part, count in parts.items()
             if part not in built.refused
         }
+        self._wide_language_model = self._graphs.get("language_model")
+        if self._wide_language_model is not None and self.wide > threads:
+            path = built.folder / graph_file("language_model")
+            self._wide_language_model = Graph(path, self.wide)
 
     def load(self, parts: Sequence[Part] = ("language_model", "frames", "decoder")) -> None:
         """Load these parts' graphs beforehand, side by side. Blocking.
@@ -47,9 +58,11 @@ class Compact:
     def language_model(self, seats: int, capacity: int) -> LanguageModel:
         """Raises: CannotRebuild, CannotLoad"""
         session = self._graph("language_model").load()
+        assert self._wide_language_model is not None
+        wide = self._wide_language_model.load()
         embedding = Embedding(self._built.folder / TABLES, self._layout.shape)
         heads = self._layout.tts.model_config.global_heads
-        return CompactLanguageModel(session, embedding, heads, seats, capacity)
+        return CompactLanguageModel((session, wide), embedding, heads, seats, capacity)
 
     def sampler(self, mode: Mode, sampling: Sampling | None = None) -> FrameSampler:
         """Modes `fixed` and `greedy`; `sampling` is for the latter's penalty.
@@ -75,6 +88,8 @@ class Compact:
         """A part that is in use keeps its graph."""
         for graph in self._graphs.values():
             graph.unload()
+        if self._wide_language_model is not None:
+            self._wide_language_model.unload()
 
     def _graph(self, part: Part) -> Graph:
         if part not in self._graphs:

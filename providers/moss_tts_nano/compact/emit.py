@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
-INT32, INT64 = TensorProto.INT32, TensorProto.INT64
+INT32, INT64, UINT8 = TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8
 MICROSOFT = "com.microsoft"
 OPSET = 17
 """That of the shipped graphs."""
 _IR_VERSION = 8
-_SMALL_BYTES = 1024
+SMALL_BYTES = 1024
+"""Less stays in the graph."""
 _PAGE = 4096
 """Weights begin at a page, so that they can be mapped."""
 
@@ -128,7 +129,7 @@ class Graph:
 
     def take_weight(self, name: str, array: Array) -> None:
         """A weight that has its name already; small ones stay in the graph."""
-        if array.nbytes < _SMALL_BYTES:
+        if array.nbytes < SMALL_BYTES:
             self._tensors.append(numpy_helper.from_array(np.asarray(array), name))
         else:
             self._put(name, array)

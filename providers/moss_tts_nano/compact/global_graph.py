@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from providers.moss_tts_nano.compact.blocks import Blocks, attention
 from providers.moss_tts_nano.compact.emit import FLOAT, INT32, Graph
@@ -44,6 +48,19 @@ def write(graph: Graph, transformer: Transformer, heads: int, store: Store) -> N
         stream = blocks.finish(at, stream, mixed)
     graph.named("hidden", stream.normed)
     graph.output("hidden", FLOAT, ["rows", 1, hidden])
+
+
+def probe(shapes: Mapping[str, Sequence[int | str]]) -> dict[str, NDArray[Any]]:
+    """Three rows of a prompt to run the graph with."""
+    chance = np.random.default_rng(0)
+    sizes = {"rows": 1, "steps": 3, "capacity": 4, "positions": 4}
+    feeds: dict[str, NDArray[Any]] = {
+        name: chance.standard_normal(
+            [each if isinstance(each, int) else sizes[each] for each in shape], np.float32
+        )
+        for name, shape in shapes.items()
+    }
+    return feeds | {"lengths": np.array([2], np.int32), "longest": np.array(3, np.int32)}
 
 
 def _caches(graph: Graph, at: int, heads: int, width: int) -> tuple[tuple[str, str], list[str]]:

@@ -64,16 +64,19 @@ class CompactLanguageModel:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        sessions: tuple[onnxruntime.InferenceSession, onnxruntime.InferenceSession],
         embedding: Embedding,
         heads: int,
         seats: int,
         capacity: int,
     ) -> None:
+        """The second of the `sessions` runs the same graph with more threads: it reads prompts, and
+        steps who is alone."""
         self.seats, self.capacity = seats, capacity
-        self._session, self._embedding = session, embedding
+        self._session, self._wide = sessions
+        self._embedding = embedding
         width = embedding.hidden // heads
-        layers = sum(each.name.startswith("past_key_") for each in session.get_inputs())
+        layers = sum(each.name.startswith("past_key_") for each in self._session.get_inputs())
         self._caches = np.zeros((2 * layers, seats, heads, capacity, width), np.float32)
         self._turn = rotation(capacity, width)
         self._places: list[TakenSeat | None] = [None] * seats
@@ -140,7 +143,7 @@ class CompactLanguageModel:
 
     def _read(self, seat: TakenSeat, rows: Ints) -> Floats:
         """Read rows into one seat, behind those that it has."""
-        step = _Step(self._session, self._embedding.hidden, 1)
+        step = _Step(self._wide, self._embedding.hidden, 1)
         embedded = np.empty((len(rows), self._embedding.hidden), np.float32)
         self._embedding.look_up(rows, embedded)
         step.bind("embedded", embedded, [1, *embedded.shape])
@@ -153,7 +156,8 @@ class CompactLanguageModel:
         return hidden
 
     def _step(self, count: int) -> _Step:
-        step = _Step(self._session, self._embedding.hidden, count)
+        session = self._wide if count == 1 else self._session
+        step = _Step(session, self._embedding.hidden, count)
         step.bind("embedded", step.embedded, [count, 1, self._embedding.hidden])
         self._bind(step, 0, count)
         self._steps[count] = step

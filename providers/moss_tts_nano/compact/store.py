@@ -1,4 +1,4 @@
-"""Keeps built graphs on disk: one folder for each model, precision and builder."""
+"""Keeps built graphs on disk: one folder for each model, precision, builder and processor."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import msgspec
 import onnxruntime
 
 from providers.moss_tts_nano.compact.build import Part, Precision, build
+from providers.moss_tts_nano.compact.packing import processor
 from providers.moss_tts_nano.layout import Layout
 
-BUILDER = 1
+BUILDER = 2
 """To be raised whenever other graphs are built of the same model."""
 _KEPT = 4
-"""Folders that stay: two precisions of this model and of the one before."""
+"""Folders that stay: the precisions of this model, and something of the one before."""
 _DRAFT_S = 24 * 3600
 _TOLD = "built.json"
 _WHOLE_BYTES = 1024 * 1024
@@ -105,7 +106,8 @@ def _clear(cache: Path, newest: Path) -> None:
 
 
 def _key(layout: Layout, precision: Precision) -> str:
-    return f"{fingerprint(layout)[:20]}-{precision}-{BUILDER}-ort{onnxruntime.__version__}"
+    runtime = f"ort{onnxruntime.__version__}-{processor()}"
+    return f"{fingerprint(layout)[:20]}-{precision}-{BUILDER}-{runtime}"
 
 
 def fingerprint(layout: Layout) -> str:

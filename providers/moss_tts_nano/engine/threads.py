@@ -16,6 +16,11 @@ MOST_ROWS = 32
 """Rows of all workers together: a row's keys and values take up to 74 kB for each of its places."""
 
 
+_WIDEST = 4
+"""More threads within one operation wait for each other: users of the official runtime have
+measured 8 as twice, and 12 as four times as slow as 4 (canto-tts, 2026)."""
+
+
 class Staff(msgspec.Struct, frozen=True, kw_only=True):
     """Who works at what."""
 
@@ -25,6 +30,8 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
     """Sequences that one worker carries at once."""
     threads: int
     """Threads of the runtime within one operation; the calling one counts."""
+    wide: int
+    """The same where nobody is held up by it: for a prompt, a row that is alone, a clip."""
     codecs: int
     """Threads that make sound of frames."""
 
@@ -47,6 +54,7 @@ def staff(cores: int, precision: Precision, rows: int | None = None) -> Staff:
         workers=workers,
         rows=-(-wanted // workers),
         threads=1,
+        wide=min(cores, _WIDEST),
         codecs=max(1, min(8, cores // 3)),
     )
 

@@ -14,7 +14,7 @@ from providers.moss_tts_nano import fast, model
 from providers.moss_tts_nano.choice import Chosen
 from providers.moss_tts_nano.draws import RowDraws
 from providers.moss_tts_nano.engine.script import Chunk, Script
-from providers.moss_tts_nano.engine.threads import staff
+from providers.moss_tts_nano.engine.threads import Staff, staff
 from providers.moss_tts_nano.engine.utterance import Utterance
 from providers.moss_tts_nano.guards import Finding, Hush, Watch
 from providers.moss_tts_nano.layout import Layout, find
@@ -71,7 +71,7 @@ class Ours:
         cores = model.cores(settings)
         usual = staff(cores, settings.precision)
         crew = staff(cores, settings.precision, max(usual.all_rows, contender.streams))
-        parts = _parts(layout, models, contender, crew.threads)
+        parts = _parts(layout, models, contender, crew)
         self._engine = model.engine(layout, parts, settings, crew)
         self._prompt = Prompt(layout.manifest)
         self._shape = layout.shape
@@ -188,17 +188,19 @@ class _Patient:
 def prepare(models: Models, precision: Precision) -> list[str]:
     """Build the graphs and let them be proven; gives the doubts, a line each."""
     layout = find(Path(models.directory))
-    return fast.made(layout, Path(models.cache), precision, 1, _Patient()).doubts
+    wide = staff(model.cores(Settings()), precision).wide
+    return fast.made(layout, Path(models.cache), precision, 1, _Patient(), wide=wide).doubts
 
 
 def _precision(contender: Contender) -> Precision:
     return "int8" if contender.kind == "int8" else "exact"
 
 
-def _parts(layout: Layout, models: Models, contender: Contender, threads: int) -> Chosen:
-    shipped = Reference(layout, threads)
+def _parts(layout: Layout, models: Models, contender: Contender, crew: Staff) -> Chosen:
+    shipped = Reference(layout, crew.threads)
     if contender.kind == "reference":
         return Chosen(shipped)
-    made = fast.made(layout, Path(models.cache), _precision(contender), threads, _Patient())
+    cache, precision = Path(models.cache), _precision(contender)
+    made = fast.made(layout, cache, precision, crew.threads, _Patient(), wide=crew.wide)
     proven = made.proven - {"decoder"} if contender.shipped_codec else made.proven
     return Chosen(shipped, made.parts, proven)

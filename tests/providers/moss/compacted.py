@@ -12,8 +12,8 @@ from providers.moss_tts_nano.prompt import Prompt
 from tests.providers.moss.tiny import TOKENS, Tiny
 
 
-def compacted(tiny: Tiny, cache: Path, precision: Precision = "exact") -> Compact:
-    return Compact(tiny.layout, store.make(tiny.layout, cache, precision), threads=1)
+def compacted(tiny: Tiny, cache: Path, precision: Precision = "exact", *, wide: int = 2) -> Compact:
+    return Compact(tiny.layout, store.make(tiny.layout, cache, precision), threads=1, wide=wide)
 
 
 def prompt_of(tiny: Tiny, voice: int, tokens: int) -> Ints:

@@ -13,7 +13,7 @@ import pytest
 
 from providers.moss_tts_nano import apart, fast, starting
 from providers.moss_tts_nano.layout import Layout, find
-from providers.moss_tts_nano.prove import PARTS, Verdict
+from providers.moss_tts_nano.prove import INT8, PARTS, Verdict
 from router.contract.errors import Broken, NotReady
 from router.contract.provider import HasState, Interrupted
 from tests.providers.moss.opening import opened, order, said, until_ready
@@ -103,6 +103,27 @@ def test_what_failed_on_the_way_is_looked_at_again_and_the_rest_is_not(
     assert made.proven == set(PARTS)
     assert waiting.stages == ["proving", "proving"]
     assert "building" not in waiting.stages
+
+
+def test_where_8_bits_are_too_far_smaller_blocks_are_tried_and_that_is_remembered(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = msgspec.structs.replace(INT8, hidden_snr_db=200.0)
+    monkeypatch.setattr(fast, "INT8", strict)
+
+    way, verdicts = fast.made_here(layout, tmp_path, "int8", (1, 1), Waiting())
+    found = fast.made(layout, tmp_path, "int8", 1, Waiting("proving"))
+
+    assert way == found.way == "int8-blocks"
+    assert {one.part for one in verdicts if not one.proven} == {"language_model"}
+    assert found.verdicts == verdicts
+
+
+def test_8_bits_that_are_near_are_tried_once(layout: Layout, tmp_path: Path) -> None:
+    way, _ = fast.made_here(layout, tmp_path, "int8", (1, 1), Waiting())
+
+    assert way == "int8"
+    assert len(list(tmp_path.glob("*/proof.json"))) == 1
 
 
 async def test_without_faster_graphs_the_shipped_ones_speak_and_say_why(

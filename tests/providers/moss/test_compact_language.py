@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     return Tiny(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(scope="module", params=["exact", "int8"])
+@pytest.fixture(scope="module", params=["exact", "int8", "int8-blocks"])
 def compact(
     request: pytest.FixtureRequest, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory
 ) -> Compact:
@@ -42,6 +44,13 @@ def test_eight_bits_are_near_the_shipped_graphs(tiny: Tiny, compact: Compact) ->
     expected = np.stack(alone(tiny.reference.language_model(1, 200), prompt, frames))
     noise = np.stack(alone(compact.language_model(1, 200), prompt, frames)) - expected
     assert 10 * np.log10((expected**2).mean() / (noise**2).mean()) > 30
+
+
+def test_more_threads_make_no_other_numbers(tiny: Tiny, exact: Compact, tmp_path: Path) -> None:
+    prompt, frames = prompt_of(tiny, 0, 5), spoken_of(tiny, 8, seed=1)
+    narrow = compacted(tiny, tmp_path, wide=1)
+    states = [alone(one.language_model(1, 200), prompt, frames) for one in (narrow, exact)]
+    assert np.array_equal(states[0], states[1])
 
 
 def test_sequences_come_and_go_and_each_is_as_it_is_alone(tiny: Tiny, compact: Compact) -> None:

@@ -39,6 +39,14 @@ def test_other_files_have_graphs_of_their_own(layout: Layout, tmp_path: Path) ->
     assert store.find(find(tmp_path / "model"), cache, "exact") is None
 
 
+def test_what_was_packed_for_another_processor_is_not_used(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.make(layout, tmp_path / "cache", "exact")
+    monkeypatch.setattr(store, "processor", lambda: "another")
+    assert store.find(layout, tmp_path / "cache", "exact") is None
+
+
 def test_nothing_half_built_stays(
     layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

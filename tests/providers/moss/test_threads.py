@@ -11,16 +11,16 @@ from providers.moss_tts_nano.settings import Precision
 @pytest.mark.parametrize(
     ("cores", "precision", "expected"),
     [
-        (1, "exact", Staff(workers=1, rows=8, threads=1, codecs=1)),
-        (2, "exact", Staff(workers=1, rows=8, threads=1, codecs=1)),
-        (4, "exact", Staff(workers=2, rows=8, threads=1, codecs=1)),
-        (8, "exact", Staff(workers=4, rows=8, threads=1, codecs=2)),
-        (32, "exact", Staff(workers=8, rows=4, threads=1, codecs=8)),
-        (1, "int8", Staff(workers=1, rows=8, threads=1, codecs=1)),
-        (2, "int8", Staff(workers=2, rows=4, threads=1, codecs=1)),
-        (4, "int8", Staff(workers=3, rows=6, threads=1, codecs=1)),
-        (8, "int8", Staff(workers=6, rows=6, threads=1, codecs=2)),
-        (32, "int8", Staff(workers=12, rows=3, threads=1, codecs=8)),
+        (1, "exact", Staff(workers=1, rows=8, threads=1, wide=1, codecs=1)),
+        (2, "exact", Staff(workers=1, rows=8, threads=1, wide=2, codecs=1)),
+        (4, "exact", Staff(workers=2, rows=8, threads=1, wide=4, codecs=1)),
+        (8, "exact", Staff(workers=4, rows=8, threads=1, wide=4, codecs=2)),
+        (32, "exact", Staff(workers=8, rows=4, threads=1, wide=4, codecs=8)),
+        (1, "int8", Staff(workers=1, rows=8, threads=1, wide=1, codecs=1)),
+        (2, "int8", Staff(workers=2, rows=4, threads=1, wide=2, codecs=1)),
+        (4, "int8", Staff(workers=3, rows=6, threads=1, wide=4, codecs=1)),
+        (8, "int8", Staff(workers=6, rows=6, threads=1, wide=4, codecs=2)),
+        (32, "int8", Staff(workers=12, rows=3, threads=1, wide=4, codecs=8)),
     ],
 )
 def test_a_machine_of_so_many_cores(cores: int, precision: Precision, expected: Staff) -> None:
@@ -35,6 +35,7 @@ def test_no_more_threads_work_than_there_are_cores_but_for_one(
     found = staff(cores, precision)
 
     assert found.workers * found.threads + found.codecs <= cores + 1
+    assert found.threads <= found.wide <= cores
     assert found.workers >= 1
     assert found.rows >= 2
     assert found.all_rows <= MOST_ROWS + found.workers

@@ -1,0 +1,1 @@
+"""TELL THEM: who asked to be called back is told how a job ended, at least once."""

@@ -1,0 +1,63 @@
+"""Scripted voices of a kind that settings alone cannot give: a plugin for a server process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from router.contract.audio import AudioFormat
+from router.contract.errors import Broken
+from router.contract.hookspecs import hookimpl
+from router.contract.provider import Host, Kind, State
+from router.contract.speech import Capabilities, Cost
+from router.testing.script import Raise, Script, Tone, in_turn
+from router.testing.scripted import Scripted
+from router.testing.tone import RATE
+
+FORMATS = (AudioFormat("pcm", RATE, 1),)
+SLOW_FACTOR = 1.5
+"""The real-time factor of the slow engine."""
+COST = Cost(per_1k_chars=2.0, currency="EUR")
+"""Of the dear one."""
+
+
+class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing is to be set."""
+
+
+class SlowEngine(Scripted):
+    """A voice that says of itself that it is an engine of this machine, and is no fast one."""
+
+    def state(self) -> State:
+        return State(line="it is ready.", gauges={"ready": 1.0})
+
+
+@asynccontextmanager
+async def slow_engine(_settings: NoSettings, _host: Host) -> AsyncIterator[Scripted]:
+    offers = {"slow-1": Capabilities(formats=FORMATS, chooses_voice=True)}
+    yield SlowEngine(Script(speaking=(Tone(0.4, pace=SLOW_FACTOR),)), offers=offers)
+
+
+@asynccontextmanager
+async def dear(_settings: NoSettings, _host: Host) -> AsyncIterator[Scripted]:
+    offers = {"dear-1": Capabilities(formats=FORMATS, chooses_voice=True, cost=COST)}
+    yield Scripted(Script(speaking=(Tone(0.5),)), offers=offers)
+
+
+@asynccontextmanager
+async def dying(_settings: NoSettings, _host: Host) -> AsyncIterator[Scripted]:
+    """Speaks the first piece of all, and dies in every other one."""
+    offers = {"dying-1": Capabilities(formats=FORMATS, chooses_voice=True)}
+    dies = Script(speaking=(Tone(0.1), Raise(Broken("It is in the script."))))
+    yield Scripted(in_turn(Script(speaking=(Tone(0.5),)), dies), offers=offers)
+
+
+@hookimpl
+def tts_provider_kinds() -> Iterable[Kind]:
+    return [
+        Kind(name="slow-engine", settings=NoSettings, open=slow_engine, summary="for tests"),
+        Kind(name="dear", settings=NoSettings, open=dear, summary="for tests"),
+        Kind(name="dying", settings=NoSettings, open=dying, summary="for tests"),
+    ]
