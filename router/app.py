@@ -122,10 +122,10 @@ class _Entrance:
         return one
 
     @contextmanager
-    def door(self) -> Iterator[Door]:
-        """The present door, which stays open while the block lasts."""
+    def seen(self) -> Iterator[tuple[Door, Office | None]]:
+        """The present door, which stays open while the block lasts, and where jobs are taken."""
         with self.running.holding() as one:
-            yield one.door
+            yield one.door, self.office
 
     @asynccontextmanager
     async def _opened(
@@ -175,7 +175,10 @@ async def speaking(settings: Settings, kinds: Kinds) -> AsyncIterator[Speaker]:
 @asynccontextmanager
 async def working(settings: Settings, kinds: Kinds, house: House) -> AsyncIterator[Speaker]:
     """A worker without a server: it speaks jobs while the block lasts."""
-    async with _founded(settings, kinds) as ensemble:
+    async with (
+        tracing(settings.tracing) as tracers,
+        _founded(settings, kinds, *tracers) as ensemble,
+    ):
         running = Succession[_Working]()
         async with aclosing(running):
             house.drain_s = settings.timeouts.drain_s
@@ -262,7 +265,7 @@ def create_app(
                     probes.kept_up(),
                     watched(exposition.counting.loop_delay.add),
                     metrics_port.listening(
-                        settings.metrics, settings.server, exposition, entrance.door
+                        settings.metrics, settings.server, exposition, entrance.seen
                     ),
                 ):
                     yield

@@ -187,14 +187,17 @@ def _once() -> Panel:
         "asked as well, because the first was late.",
         "reqps",
     )
-    hits = f'sum(rate(tts_cache_requests_total{{{MODEL},result="hit"}}[{STEP}]))'
-    others = (
-        ("coalesced", "said with another's"),
-        ("repeats", "same Idempotency-Key"),
-        ("hedges", "asked twice"),
+    counted = (
+        ("cache_requests_total", ',result="hit"', "from the cache"),
+        ("coalesced_total", "", "said with another's"),
+        ("repeats_total", "", "same Idempotency-Key"),
+        ("hedges_total", "", "asked twice"),
     )
-    lines = [Line(f"sum(rate(tts_{name}_total{{{MODEL}}}[{STEP}]))", told) for name, told in others]
-    return graph(about, Line(hits, "from the cache"), *lines)
+    lines = [
+        Line(f"sum(rate(tts_{name}{{{MODEL}{only}}}[{STEP}])) or vector(0)", told)
+        for name, only, told in counted
+    ]
+    return graph(about, *lines)
 
 
 def _process() -> Panel:

@@ -34,7 +34,7 @@ _FINDINGS: Mapping[Fault, str] = {
 
 _QUICK_S = 10.0
 """How long a start is waited for that has nothing to fetch or to build; it takes about a second."""
-_LOOK_S = 2.0
+LOOK_S = 2.0
 """How soon a voice is known that another process had kept."""
 
 _Result = TypeVar("_Result")
@@ -113,7 +113,7 @@ class Moss:
     async def look(self) -> None:
         """The task: notice what other processes do to the voices that are kept."""
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(LOOK_S)
             with suppress(OSError):  # what was known stays
                 has_changed, gone = await self._in_thread(self._saved.refresh)
                 self._let_go(gone)

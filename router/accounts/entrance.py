@@ -52,7 +52,10 @@ async def gate_of(
         yield OpenGate()
         return
     wanted = settings.accounts or Wanted(required=False)
-    async with rates_of(wanted, publish) as rates, turns(rates, settings.providers) as own:
+    async with (
+        rates_of(wanted, publish) as rates,
+        turns(rates, settings.providers, publish) as own,
+    ):
         if not settings.keyed:
             yield LimitedGate(own)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from router.accounts.rates import Refused as NotTaken
 from router.accounts.terms import limits_of
 from router.contract.caller import FREE, Ask, Trouble, Turn
 from router.contract.errors import Busy, Refused
+from router.contract.record import Event, LimitRefused
 from router.settings.structs import Provider
 
 
@@ -24,8 +25,15 @@ class LimitReached(Busy):
 class Turns:
     """The limits of all providers, all or nothing of one at a time."""
 
-    def __init__(self, rates: Rates, providers: Mapping[str, Provider]) -> None:
+    def __init__(
+        self,
+        rates: Rates,
+        providers: Mapping[str, Provider],
+        publish: Callable[[Event], None],
+    ) -> None:
+        """`publish` hears of every limit that is reached."""
         self._rates = rates
+        self._publish = publish
         self._limits: dict[str, tuple[Limit, ...]] = {
             name: limits
             for name, provider in providers.items()
@@ -51,6 +59,7 @@ class Turns:
             raise LimitReached(message, retry_after=error.retry_after) from error
         if isinstance(verdict, NotTaken):
             what = verdict.limit.measure
+            self._publish(LimitRefused(verdict.limit.scope, what, verdict.limit.use))
             if verdict.retry_after_s is None:
                 raise Refused(f"The text is longer than its limit of {what} allows.")
             message = f"its limit of {what} is reached"
@@ -97,9 +106,11 @@ def amount_of(limit: Limit, characters: int, nano: int = 0) -> int:
 
 
 @asynccontextmanager
-async def turns(rates: Rates, providers: Mapping[str, Provider]) -> AsyncIterator[Turns]:
+async def turns(
+    rates: Rates, providers: Mapping[str, Provider], publish: Callable[[Event], None]
+) -> AsyncIterator[Turns]:
     """The limits of all providers; what is still to be given back at the end is."""
-    made = Turns(rates, providers)
+    made = Turns(rates, providers, publish)
     try:
         yield made
     finally:

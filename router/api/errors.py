@@ -9,8 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from litestar.types import ASGIApp
 
-from router.accounts.errors import NotEnough
-from router.accounts.price import credits_of
+from router.api.job_envelope import envelope_of
 from router.api.response import Headers, plain
 from router.api.standing import standing_headers
 from router.contract import errors as tree
@@ -185,23 +184,6 @@ class Envelope(msgspec.Struct):
     error: Detail
 
 
-class JobEnvelope(msgspec.Struct, omit_defaults=True, rename="camel"):
-    """The body of a refusal in NanoGPT's flow of jobs: its clients read `error` as a string."""
-
-    error: str
-    status: int
-    code: str | None = None
-    param: str | None = None
-    message: str | None = None
-    """What is missing, where `error` is the word that clients know."""
-    required_balance: float | None = None
-    """Credits that the request may cost."""
-
-
-NO_CREDIT = "Insufficient balance"
-"""By these words NanoGPT's clients know that the credit is used up."""
-
-
 class Refusal(NamedTuple):
     """The whole HTTP answer to an error."""
 
@@ -216,7 +198,7 @@ def refusal(error: Exception, shape: Dialect, request_id: str, extra: Headers = 
     message = error.message if isinstance(error, SpeechError) else "Something failed in the router."
     param = _named(getattr(error, "param", None), shape)
     body = msgspec.json.encode(
-        _of_job(error, how, message, param)
+        envelope_of(error, message, how.status, code=how.code, param=param)
         if shape == "nanogpt-job"
         else Envelope(Detail(message, how.type, param, how.code))
     )
@@ -230,13 +212,6 @@ def refusal(error: Exception, shape: Dialect, request_id: str, extra: Headers = 
     if isinstance(error, tree.RateLimited) and error.standings is not None:
         headers += standing_headers(error.standings, shape)
     return Refusal(how.status, headers, body)
-
-
-def _of_job(error: Exception, how: Told, message: str, param: str | None) -> JobEnvelope:
-    if not isinstance(error, tree.OutOfCredit):
-        return JobEnvelope(message, how.status, how.code, param)
-    needed = float(credits_of(error.required_nano)) if isinstance(error, NotEnough) else None
-    return JobEnvelope(NO_CREDIT, how.status, how.code, message=message, required_balance=needed)
 
 
 def _advice(error: Exception, status: int) -> Headers:

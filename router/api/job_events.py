@@ -42,7 +42,7 @@ def watched(
     return JourneyResponse(
         watching,
         lambda _: headers,
-        lambda seen: _nothing() if is_head else _events(seen, desk.base, desk.door.house),
+        lambda seen: _nothing() if is_head else stream(seen, desk.base, desk.door.house),
         lambda error: answer(error, DIALECT, own_id),
         desk.door.settings.timeouts.slow_reader_s,
     )
@@ -54,7 +54,9 @@ async def _nothing() -> AsyncGenerator[bytes, None]:
     yield
 
 
-async def _events(seen: AsyncIterator[Job], base: str, house: House) -> AsyncGenerator[bytes, None]:
+async def stream(seen: AsyncIterator[Job], base: str, house: House) -> AsyncGenerator[bytes, None]:
+    """The body: an event for each state that is seen, to the last, or until the server goes
+    down."""
     number = 0
     news = asyncio.create_task(_next(seen))
     try:

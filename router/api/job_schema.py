@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from router.api import tts
-from router.api.errors import Envelope, JobEnvelope
+from router.api.errors import Envelope
 from router.api.job_body import ITEMS, JobTerms
+from router.api.job_envelope import JobEnvelope
 from router.api.job_info import JobInfo, JobList
 from router.api.job_links import FILES
 from router.api.jobs import PATH

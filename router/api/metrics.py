@@ -22,6 +22,7 @@ from router.api.response import plain
 from router.api.sampling import sampled
 from router.contract.errors import MissingKey, Unauthenticated
 from router.contract.provider import Secret
+from router.jobs.office import Office
 from router.settings.metrics import Metrics
 from router.telemetry.exposition import Exposition, Text
 
@@ -42,7 +43,8 @@ class MetricsController(Controller):
         if not wanted.enabled or wanted.port is not None:
             raise NoSuchPath(f"There is nothing at this path for {request.method}.")
         await check_reader(request, wanted)
-        text = await scraped(door, exposition, request.headers.get("accept", ""))
+        office: Office | None = request.scope["state"]["office"]
+        text = await scraped(door, office, exposition, request.headers.get("accept", ""))
         return plain(200, [(b"content-type", text.media_type.encode())], text.body)
 
 
@@ -66,6 +68,6 @@ def check_key(given: Secret | None, right: Secret) -> None:
         raise Unauthenticated("This is not the metrics key.")
 
 
-async def scraped(door: Door, exposition: Exposition, accept: str) -> Text:
+async def scraped(door: Door, office: Office | None, exposition: Exposition, accept: str) -> Text:
     """Everything, as it is now."""
-    return await exposition.text(await sampled(door.speaker, door.house), accept)
+    return await exposition.text(await sampled(door.speaker, door.house, office), accept)

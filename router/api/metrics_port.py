@@ -20,6 +20,7 @@ from router.api.guard import Guard
 from router.api.metrics import check_key, scraped
 from router.api.response import header, plain
 from router.contract.errors import SpeechError
+from router.jobs.office import Office
 from router.settings.metrics import Metrics
 from router.settings.structs import Server
 from router.telemetry.exposition import Exposition
@@ -29,8 +30,9 @@ _log = structlog.get_logger(__name__)
 _END_S = 2
 """For scrapes under way when the server stops."""
 
-Holding = Callable[[], AbstractContextManager[Door]]
-"""The door of the present config, which stays open while the block lasts."""
+Holding = Callable[[], AbstractContextManager[tuple[Door, Office | None]]]
+"""The door of the present config, which stays open while the block lasts, and where jobs are
+taken."""
 
 
 @asynccontextmanager
@@ -85,10 +87,10 @@ def _answers(exposition: Exposition, holding: Holding) -> ASGIApp:
                 raise NoSuchPath("There is nothing here but /metrics.")
             if scope["method"] != "GET":
                 raise WrongMethod("This path takes GET.")
-            with holding() as door:
+            with holding() as (door, office):
                 if (key := door.settings.metrics.key) is not None:
                     check_key(bearer(header(scope, b"authorization") or ""), key)
-                text = await scraped(door, exposition, header(scope, b"accept") or "")
+                text = await scraped(door, office, exposition, header(scope, b"accept") or "")
         except SpeechError as error:
             await answer(error, "openai", os.urandom(16).hex())(scope, receive, send)
             return

@@ -24,8 +24,10 @@ from router.api.operations import readiness
 from router.api.page_frame import HEADERS, live_page, still_page
 from router.api.page_html import Html, el
 from router.api.response import Headers
+from router.api.sampling import job_figures
 from router.contract.errors import CallerError
 from router.contract.provider import Secret
+from router.jobs.office import Office
 from router.telemetry.recent import Recent
 
 _CHALLENGE: Headers = ((b"www-authenticate", b'Basic realm="tts-router operations"'),)
@@ -53,7 +55,9 @@ class PageController(Controller):
                 await gate.check_admin(_credential(request), door.address(request))
             except CallerError as error:
                 return _refused(error)
-        return _html(200, page_of(door, recent))
+        office: Office | None = request.scope["state"]["office"]
+        jobs = page_parts.jobs(await job_figures(office)) if office is not None else None
+        return _html(200, page_of(door, recent, jobs))
 
     @route("/", http_method=["POST", "PUT", "PATCH", "DELETE"], sync_to_thread=False)
     def nothing(self, request: ApiRequest) -> None:
@@ -65,33 +69,37 @@ def _nothing(request: ApiRequest) -> NoSuchPath:
     return NoSuchPath(f"There is nothing at this path for {request.method}.")
 
 
-def page_of(door: Door, recent: Recent) -> bytes:
-    """The page as it is now."""
+def page_of(door: Door, recent: Recent, jobs: Html | None) -> bytes:
+    """The page as it is now; `jobs` is what it says of them, where they are taken."""
     found, settings = readiness(door.speaker, door.house), door.settings
     main = [
         _part("now", page_parts.status(found, recent.last_minute(), recent.median_first_audio_s())),
         _part("providers", page_parts.providers(found, settings)),
         _part("models", page_parts.models(found, settings)),
-        _part("recent", page_parts.routes(recent.routes)),
     ]
-    if settings.accounts is not None:
+    if jobs is not None:
+        main.append(_part("jobs", jobs))
+    if settings.keyed and settings.accounts is not None:
         main.append(_part("limits", page_parts.limits(settings.accounts.limits, recent.refused)))
+    main.append(_part("recent", page_parts.routes(recent.routes)))
+    lost = el("p", id="lost", class_="lost", role="status", hidden=True)
+    body = el("main", lost, *main)
+    return live_page("tts-router", _header(found.status), body, _footer(door, recent))
+
+
+def _header(status: str) -> Html:
+    """What it is, whether it can speak, and of when that is."""
     now = dt.datetime.now(dt.UTC)
-    state = el("span", found.status, class_=f"mark {'good' if found.status == 'ready' else 'bad'}")
+    state = el("span", status, class_=f"mark {'good' if status == 'ready' else 'bad'}")
     updated = el("time", now.strftime("%H:%M:%S"), datetime=now.isoformat(timespec="seconds"))
-    header = el(
+    shown = el("span", updated, " UTC", id="updated", data_live=True)
+    pause = el("button", "Pause", id="pause", type="button", aria_pressed="false", hidden=True)
+    return el(
         "header",
         el("h1", "tts-router"),
         el("span", state, id="state", data_live=True),
-        el(
-            "div",
-            el("span", updated, " UTC", id="updated", data_live=True),
-            el("button", "Pause", id="pause", type="button", aria_pressed="false", hidden=True),
-            class_="beside",
-        ),
+        el("div", shown, pause, class_="beside"),
     )
-    lost = el("p", id="lost", class_="lost", role="status", hidden=True)
-    return live_page("tts-router", header, el("main", lost, *main), _footer(door, recent))
 
 
 def _part(id: str, inside: Html) -> Html:
@@ -105,10 +113,13 @@ def _footer(door: Door, recent: Recent) -> Html:
         "All times are UTC. For programs: "
     )
     links: Sequence[Html | str] = (
-        el("a", "health", href="/health/ready"), ", ",
-        el("a", "models", href="/v1/models"), ", ",
-        el("a", "API", href="/schema"), ".",
-    )  # fmt: skip
+        el("a", "health", href="/health/ready"),
+        ", ",
+        el("a", "models", href="/v1/models"),
+        ", ",
+        el("a", "API", href="/schema"),
+        ".",
+    )
     return el("footer", told, *links, id="footer", data_live=True)
 
 

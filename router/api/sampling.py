@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Mapping
 from typing import Literal, cast
@@ -11,12 +12,18 @@ from router.api.operations import ProviderState, readiness
 from router.dispatch.house import House
 from router.dispatch.limits import Places
 from router.dispatch.speaker import Speaker
+from router.jobs.job import STATES
+from router.jobs.office import Office
 from router.routing.order import Beliefs
-from router.telemetry.sampled import Instance, Kept, Opinion, Room, Sample
+from router.store.errors import StoreUnavailable
+from router.telemetry.sampled import Instance, JobFigures, Kept, Opinion, Room, Sample
+
+_JOBS_S = 1.0
+"""A store that is slower than this is not waited for: the rest can still be told."""
 
 
-async def sampled(speaker: Speaker, house: House) -> Sample:
-    """How everything is at this moment."""
+async def sampled(speaker: Speaker, house: House, office: Office | None) -> Sample:
+    """How everything is at this moment; `office` is where jobs are taken, if they are."""
     found = readiness(speaker, house)
     beliefs = speaker.asker.outlook.beliefs()
     lost = {trouble.store for trouble in speaker.gate.troubles()}
@@ -35,6 +42,22 @@ async def sampled(speaker: Speaker, house: House) -> Sample:
         limits_lost="limits" in lost,
         books_lost="books" in lost,
         kept=_kept(speaker),
+        jobs=await job_figures(office) if office is not None else None,
+    )
+
+
+async def job_figures(office: Office) -> JobFigures | None:
+    """How it stands with the jobs; `None`: the store does not answer."""
+    try:
+        async with asyncio.timeout(_JOBS_S):
+            found = await office.figures()
+    except (StoreUnavailable, TimeoutError):
+        return None
+    states = found.states if found is not None else {}
+    return JobFigures(
+        states={state: states.get(state, 0) for state in STATES},
+        oldest_queued_s=found.oldest_queued_s if found is not None else 0.0,
+        disk_bytes=found.disk_bytes if found is not None else 0,
     )
 
 

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import msgspec
 from litestar.types import ASGIApp
 
-from router.api.errors import Dialect, JobEnvelope, answer
+from router.api.errors import Dialect, answer
 from router.api.job_body import once_of
 from router.api.job_desk import Desk, accepted
+from router.api.job_envelope import JobEnvelope
 from router.api.response import Headers, JourneyResponse, plain
 from router.api.tts_told import FinishedSpeech, Ticket, finished, ticket_of
 from router.contract.caller import Caller, Price

@@ -13,7 +13,7 @@ import msgspec
 
 from router.accounts.price import Heard, cost_nano, credits_of
 from router.accounts.terms import tariff_of
-from router.api.errors import JobEnvelope
+from router.api.job_envelope import JobEnvelope
 from router.api.job_links import audio_url
 from router.contract.caller import Price
 from router.contract.speech import SpeechRequest

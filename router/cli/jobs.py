@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
-import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
-import httpx
 import msgspec
 
 from router.api.job_info import JobInfo, JobList
 from router.cli.asking import Asking, asking, asking_options
 from router.cli.table import table
-from router.jobs.job import ENDED
+from router.cli.waiting import PATH, fetch, length, waited_for
 
 _MESSAGES = "webhooks"
-_PATH = "/v1/audio/speech/jobs"
 _FORMATS = ("wav", "mp3", "ogg", "opus", "aac", "flac", "pcm")
-_ASK_EVERY_S = 1.0
-_PATIENCE_S = 120.0
-"""How long a router may be out of reach while somebody waits: a job outlives its restart."""
 
 
 class _Jobs(click.Group):
@@ -76,11 +69,11 @@ def submit(
     _check_folder(output)
     with asking(config, url, key) as router:
         body["model"] = model or _first_model(router)
-        job = router.told(JobInfo, "POST", _PATH, json=body)
+        job = router.told(JobInfo, "POST", PATH, json=body)
         if wait or output:
-            job = _waited_for(router, job)
+            job = waited_for(router, job)
         if output:
-            _fetch(router, job, output)
+            fetch(router, job, output)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(job)))
     elif not output:
@@ -104,7 +97,7 @@ def list_(
     """List your jobs, the newest first."""
     wanted = {"limit": limit} | ({"batch": batch} if batch else {})
     with asking(config, url, key) as router:
-        found = router.told(JobList, "GET", _PATH, params=wanted)
+        found = router.told(JobList, "GET", PATH, params=wanted)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
         return
@@ -127,7 +120,7 @@ def list_(
 def show(id: str, config: str | None, url: str | None, key: str | None, *, as_json: bool) -> None:
     """Tell how a job is, and where its audio lies."""
     with asking(config, url, key) as router:
-        job = router.told(JobInfo, "GET", f"{_PATH}/{id}")
+        job = router.told(JobInfo, "GET", f"{PATH}/{id}")
     told = msgspec.json.format(msgspec.json.encode(job)) if as_json else "\n  ".join(_lines(job))
     click.echo(told)
 
@@ -138,7 +131,7 @@ def show(id: str, config: str | None, url: str | None, key: str | None, *, as_js
 def cancel(id: str, config: str | None, url: str | None, key: str | None) -> None:
     """Stop a job; nothing is paid for it."""
     with asking(config, url, key) as router:
-        job = router.told(JobInfo, "DELETE", f"{_PATH}/{id}")
+        job = router.told(JobInfo, "DELETE", f"{PATH}/{id}")
     click.echo(f"{job.id} is {job.status}.")
 
 
@@ -171,70 +164,6 @@ def _first_model(router: Asking) -> str:
     return str(found["data"][0]["id"])
 
 
-def _waited_for(router: Asking, job: JobInfo) -> JobInfo:
-    """The job at its end."""
-    total = job.progress.characters_total
-    try:
-        with click.progressbar(length=total, label=job.id, file=sys.stderr) as bar:
-            shown = 0
-            while job.status not in ENDED:
-                time.sleep(_ASK_EVERY_S)
-                job = _asked(router, job)
-                bar.update(max(0, job.progress.characters - shown))
-                shown = max(shown, job.progress.characters)
-            bar.update(total - shown if job.status == "completed" else 0)
-    except KeyboardInterrupt:
-        click.echo(f"\nThe job goes on: tts-router jobs show {job.id}", err=True)
-        raise
-    if job.error is not None:
-        raise click.ClickException(f"{job.id} was not spoken: {job.error.message}")
-    if job.status != "completed":
-        raise click.ClickException(f"{job.id} was cancelled")
-    return job
-
-
-def _asked(router: Asking, job: JobInfo) -> JobInfo:
-    """The job now, asked for again while the router is out of reach."""
-    until = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            found = router.told(JobInfo, "GET", f"{_PATH}/{job.id}")
-        except httpx.TransportError:
-            if time.monotonic() >= until:
-                raise
-            time.sleep(_ASK_EVERY_S)
-            continue
-        return job if found.stale else found
-
-
-def _fetch(router: Asking, job: JobInfo, output: str) -> None:
-    path = f"{_PATH}/{job.id}/audio"
-    try:
-        if output == "-":
-            _write(router, path, sys.stdout.buffer)
-            return
-        unfinished = Path(f"{output}.part")  # half a book must not look like a whole one
-        try:
-            with unfinished.open("wb") as file:
-                _write(router, path, file)
-            unfinished.replace(output)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        what = f"cannot write {output}: {error.strerror or type(error).__name__}"
-        raise click.ClickException(f"{what}. The audio lies at the router: {job.id}") from error
-    if job.audio is not None:
-        click.echo(
-            f"{output}: {_length(job.audio.duration_s)}, {job.audio.bytes:,} bytes", err=True
-        )
-
-
-def _write(router: Asking, path: str, file: BinaryIO) -> None:
-    with router.body(path) as chunks:
-        file.writelines(chunks)
-    file.flush()
-
-
 def _lines(job: JobInfo) -> list[str]:
     done = job.progress
     pieces = f", {done.pieces} of {done.pieces_total} pieces" if done.pieces_total else ""
@@ -242,12 +171,12 @@ def _lines(job: JobInfo) -> list[str]:
         f"{job.id} is {job.status}",
         f"{job.model}, {job.voice}, {job.format}, since {_time(job.created_at)}",
         f"{done.characters:,} of {done.characters_total:,} characters{pieces}, "
-        f"{_length(done.audio_s)} of audio",
+        f"{length(done.audio_s)} of audio",
     ]
     if job.queue_position is not None:
         lines.append(f"{job.queue_position} before it")
     if done.estimate_s is not None:
-        lines.append(f"done in about {_length(done.estimate_s)}")
+        lines.append(f"done in about {length(done.estimate_s)}")
     if job.error is not None:
         lines.append(f"{job.error.code}: {job.error.message}")
     if job.audio is not None:
@@ -255,10 +184,6 @@ def _lines(job: JobInfo) -> list[str]:
     if job.cost is not None:
         lines.append(f"cost {job.cost} credits")
     return lines
-
-
-def _length(seconds: float) -> str:
-    return str(dt.timedelta(seconds=round(seconds)))
 
 
 def _time(seconds: int) -> str:

@@ -15,7 +15,7 @@ from router.accounts.errors import AccountError
 from router.cli.config import config_option, loaded
 from router.cli.table import table
 from router.contract.errors import SpeechError
-from router.contract.provider import Secret
+from router.contract.provider import LOCAL_OWNER, Secret
 from router.jobs.webhooks.notice import Letter, NoticeState
 from router.jobs.webhooks.signature import secret_for
 from router.settings.secret import secret_of
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from router.jobs.webhooks.by_hand import Outbox
 
 _Answer = TypeVar("_Answer")
-_OF_ALL = "local"
-"""Who owns the jobs of a server without keys."""
 
 
 @click.group()
@@ -108,7 +106,7 @@ def _secret(settings: Settings, key: str | None) -> Secret:
         return settings.jobs.webhooks.secret
     if key is None and settings.keyed:
         raise click.ClickException("each key has a secret of its own: name one with --key ID")
-    owner = _OF_ALL if key is None else _ended(_owner(settings, key))
+    owner = LOCAL_OWNER if key is None else _ended(_owner(settings, key))
     try:
         return secret_for(secret_of(settings), owner)
     except OSError as error:

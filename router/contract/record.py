@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from router.contract.speech import Priority
 from router.contract.trace import TraceContext
 
 Outcome = Literal["spoken", "accepted", "refused", "failed", "broken", "abandoned"]
@@ -40,6 +41,7 @@ class Attempt(msgspec.Struct, frozen=True):
     """From being asked, with a slot in hand, to the first sound."""
     span_id: str = ""
     """Its span, under which the upstream was told to work; empty: the request has no trace."""
+    priority: Priority = "live"
 
 
 class SpeechRecord(msgspec.Struct, kw_only=True):
@@ -76,6 +78,8 @@ class SpeechRecord(msgspec.Struct, kw_only=True):
     passed_over: Mapping[str, str] = {}
     """`fallback` by provider: who was passed over or failed before the one that spoke, and the word
     for why."""
+    priority: Priority = "live"
+    """`batch`: it is a piece of a job, and nobody listens yet."""
     place_s: float | None = None
     """Seconds that it waited for a place in the server; `None`: it did not come so far."""
     voice_change: VoiceChange = ""
@@ -203,10 +207,10 @@ class AssetsProgress(msgspec.Struct, frozen=True):
 
 
 class LimitRefused(msgspec.Struct, frozen=True):
-    """Somebody was refused because a limit is reached."""
+    """Somebody was refused, or a provider was not asked, because a limit is reached."""
 
     scope: str
-    """`key`, `address`, `model`, `global`."""
+    """`key`, `address`, `model`, `global`, `provider`."""
     measure: str
     """`requests`, `characters`, `credits`, `speeches`."""
     use: str
@@ -237,6 +241,10 @@ class JobChanged(msgspec.Struct, frozen=True):
     """The public model."""
     seconds: float
     """Since it was taken in."""
+    provider: str = ""
+    """Who spoke last."""
+    credits: float = 0.0
+    """What was charged for it, at its end."""
 
 
 class WebhookTried(msgspec.Struct, frozen=True):

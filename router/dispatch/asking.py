@@ -224,10 +224,13 @@ class Asker:
 
         def ended(audio_s: float | None) -> None:
             trial.ended(audio_s)
-            took_s, cost = trial.took_s, candidate.cost or _NO_COST
-            takes = cost.per_1k_chars * len(want.request.text) / 1000
-            takes += cost.per_minute * (audio_s or 0.0) / 60
-            self._observers.noticed(SpeechMade(name, model, took_s, audio_s, takes, cost.currency))
+            told = SpeechMade(name, model, trial.took_s, audio_s, *_takes(candidate, want, audio_s))
+            self._observers.noticed(told)
+
+        def let_go(audio_s: float | None) -> None:
+            """It takes its price all the same; how fast it is, such an end does not tell."""
+            told = SpeechMade(name, model, trial.took_s, None, *_takes(candidate, want, audio_s))
+            self._observers.noticed(told)
 
         attempt = Attempt(
             candidate,
@@ -236,6 +239,7 @@ class Asker:
             self._settings,
             doubted,
             ended=ended,
+            let_go=let_go,
             turn=lambda: self._gate.attempt(name, want.ask),
             trial=trial,
             size_s=self.expects_s(candidate, len(want.request.text)),
@@ -266,6 +270,7 @@ class Asker:
                 attempt.waited_s,
                 trial.first_audio_s,
                 span_id,
+                want.priority,
             )
             record.attempts.append(told)
             self._observers.noticed(told)
@@ -282,6 +287,13 @@ class Asker:
             return self._timeouts.clone_first_audio_s
         own = self._settings.providers[candidate.provider].entry.first_audio_s
         return own or self._timeouts.first_audio_s
+
+
+def _takes(candidate: Candidate, want: Want, audio_s: float | None) -> tuple[float, str]:
+    """What it takes from us by its own price, and in which currency."""
+    cost = candidate.cost or _NO_COST
+    takes = cost.per_1k_chars * len(want.request.text) / 1000
+    return takes + cost.per_minute * (audio_s or 0.0) / 60, cost.currency
 
 
 def _traced(order: SpeechOrder, trace: TraceContext | None) -> tuple[SpeechOrder, str]:

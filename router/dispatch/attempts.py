@@ -20,6 +20,7 @@ from router.contract.provider import Provider
 from router.contract.speech import SpeechOrder
 from router.dispatch.limits import Full, Hold, Places
 from router.dispatch.outlook import Trial
+from router.dispatch.verdicts import SlotsInUse
 from router.routing.plan import Candidate
 from router.settings.structs import Settings
 
@@ -111,6 +112,7 @@ class Attempt:
         doubted: Callable[[Finding], None],
         *,
         ended: Callable[[float | None], None],
+        let_go: Callable[[float | None], None],
         turn: Callable[[], Awaitable[Turn]],
         trial: Trial,
         size_s: float,
@@ -118,7 +120,8 @@ class Attempt:
         is_last: bool,
     ) -> None:
         """`turn` takes what the provider's own limits allow, `trial` hears how it went, `doubted`
-        hears every finding, `ended` how many seconds of audio there were when all of it has come.
+        hears every finding, `ended` how many seconds of audio there were when all of it has come,
+        and `let_go` how many when it was left before that by us.
         `size_s` is how long it is expected to take, 0 where nobody knows; `stall_s` is how long it
         may be silent once it speaks.
 
@@ -132,6 +135,9 @@ class Attempt:
         self._integrity = settings.integrity
         self._doubted = doubted
         self._ended = ended
+        self._let_go = let_go
+        self._heard: Pipeline | None = None
+        """What it was asked for goes through here; from its being asked to its end or failure."""
         self._turn = turn
         self._trial = trial
         self._size_s = size_s
@@ -154,15 +160,15 @@ class Attempt:
             ProviderError: whatever went wrong; what is not of the contract counts as `Broken`.
         """
         async with AsyncExitStack() as stack:
-            stack.callback(self._trial.over)
+            stack.callback(self._left)
             try:
                 sounding = await self._begin(stack, order, patience_s, first_by, whole_bytes)
             except ProviderError as error:
-                self._trial.failed(error)
+                self._failed(error)
                 raise
             except Exception as error:
                 bug = self._bug(error)
-                self._trial.failed(bug)
+                self._failed(bug)
                 raise bug from error
             sounding._stack = stack.pop_all()  # noqa: SLF001  # handing over, in one place
             return sounding
@@ -180,6 +186,7 @@ class Attempt:
         held.turn = await self._own_limits()
         pipeline = await self._pipeline(order)
         self._trial.begins()
+        self._heard = pipeline
         native = self._candidate.native
         async with _within(first_by, "it was silent until its time for the first sound was over"):
             entering = _Leaving(self._provider.synthesize(order, native), self._candidate.provider)
@@ -193,7 +200,7 @@ class Attempt:
         self._trial.sounded()
         if ended:
             held.release()
-            self._ended(pipeline.seconds)
+            self._said_all(pipeline)
             body = _one(head)
         else:
             body = self._rest(source, pipeline, head, held)
@@ -224,8 +231,7 @@ class Attempt:
         try:
             return await self._slots.take(patience_s, self._size_s, order.priority)
         except Full as full:
-            wait_s = max(1.0, full.wait_s)
-            raise NoSlot("all its slots are in use", retry_after=wait_s) from None
+            raise SlotsInUse(full.wait_s) from None
         finally:
             self.waited_s = asyncio.get_running_loop().time() - began
 
@@ -280,11 +286,11 @@ class Attempt:
             held.release()
             tail = pipeline.end() + pipeline.finish()
             self._judged(pipeline)
-            self._ended(pipeline.seconds)
+            self._said_all(pipeline)
             if tail:
                 yield tail
         except ProviderError as error:
-            self._trial.failed(error)
+            self._failed(error)
             raise
 
     async def _next(self, source: AsyncIterator[bytes]) -> bytes | None:
@@ -302,6 +308,21 @@ class Attempt:
             raise
         except Exception as error:
             raise self._bug(error) from error
+
+    def _said_all(self, pipeline: Pipeline) -> None:
+        self._heard = None
+        self._ended(pipeline.seconds)
+
+    def _failed(self, error: ProviderError) -> None:
+        self._heard = None
+        self._trial.failed(error)
+
+    def _left(self) -> None:
+        """Nothing more will come of it."""
+        self._trial.over()
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            self._let_go(heard.seconds)
 
     def _bug(self, error: Exception) -> Broken:
         """An exception that no provider should let out: told with its place, never with its

@@ -212,14 +212,12 @@ class Trial:
         now, leave = _now(), self._taken()
         before = self._breaker.state(now)
         wait_s = error.retry_after or 0.0
-        if isinstance(error, Busy):
+        rests = isinstance(error, Busy) and error.marks and wait_s > 0
+        if rests or not error.marks:
             if leave is not None:
                 self._breaker.dropped(leave)
-            if error.marks and wait_s:
+            if rests:
                 self._breaker.rests(now, wait_s, error.reason)
-        elif not error.marks:
-            if leave is not None:
-                self._breaker.dropped(leave)
         elif leave is None:
             self._breaker.broke(now, error.reason)
         else:

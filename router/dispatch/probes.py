@@ -164,6 +164,7 @@ class _Probe:
             self._settings,
             lambda _: None,
             ended=trial.ended,
+            let_go=lambda _: None,
             turn=lambda: self._speaker.gate.attempt(self._provider, ask),
             trial=trial,
             size_s=0.0,

@@ -56,6 +56,9 @@ class Recital:
         self._sounding: Sounding | None = None
         self._pipeline: Pipeline
         self._text: Text
+        self._tokens: int | None = 0
+        self._told = 0
+        """Code points of the text that were asked of somebody and have been spoken."""
         self.ended = False
         self.framed = True
         self.length: int | None = None
@@ -79,8 +82,13 @@ class Recital:
 
     @property
     def tokens(self) -> int | None:
-        """What several upstream calls have counted is not added up."""
-        return None
+        """Those of all pieces together; before the end, what the whole would have by those that
+        have been spoken. `None`: of one of them nobody told."""
+        if self._tokens is None or not self._told:
+            return None
+        if self.ended:
+            return self._tokens
+        return self._tokens * max(len(self._want.request.text), self._told) // self._told
 
     def exact(self, body: bytearray) -> None:
         self._pipeline.exact(body)
@@ -115,6 +123,7 @@ class Recital:
                 async with aclosing(spoken):
                     async for out in self._coded(piece, spoken.sounding):
                         yield out
+                    self._counted(piece, spoken.sounding.tokens)
                 ahead_s = (self.seconds or 0.0) - (loop.time() - began)
                 most = next_most(ahead_s, took_s, len(piece), self._most)
             else:
@@ -157,6 +166,11 @@ class Recital:
             return await self._asker.ask(want)
         except NobodyHas as nobody:
             raise nobody.error from None
+
+    def _counted(self, piece: str, tokens: int | None) -> None:
+        before = self._tokens
+        self._tokens = None if before is None or tokens is None else before + tokens
+        self._told += len(piece)
 
     def _noted(self, speaker: Candidate) -> None:
         before = self._who[0]

@@ -20,6 +20,7 @@ from router.contract.errors import Forbidden, NobodyCan, Overloaded, SpeechError
 from router.contract.provider import LOCAL_OWNER, Secret
 from router.contract.record import Outcome, SpeechRecord, VoiceChange
 from router.contract.speech import PLAIN_TERMS, Held, Priority, SpeechRequest, Terms
+from router.contract.trace import TraceContext, trace_context
 from router.dispatch import paying
 from router.dispatch.answers import Answers
 from router.dispatch.asking import Asker, Want
@@ -32,7 +33,7 @@ from router.dispatch.production import Shared
 from router.dispatch.recital import Recital
 from router.dispatch.roster import Roster
 from router.dispatch.speech import Speech
-from router.dispatch.verdicts import NobodyHas, passed_over, trail
+from router.dispatch.verdicts import LONGEST_WAIT_S, NobodyHas, expected, passed_over, trail
 from router.routing.catalogue import Catalogue
 from router.routing.language import LatinGuess, is_speakable
 from router.routing.negotiate import Codecs
@@ -46,9 +47,6 @@ SILENCE_S = 0.3
 
 _ALWAYS = frozenset({"off", "forbidden"})
 """Why somebody is passed over whatever is asked for."""
-_LONGEST_WAIT_S = 30.0
-"""The longest that a caller is sent away for when the server is full: guesses beyond it are
-worthless."""
 
 
 class Explained(msgspec.Struct, frozen=True):
@@ -134,10 +132,12 @@ class Speaker:
         """
         speech: Speech | None = None
         grant: Grant = FREE
+        record.priority = terms.priority
         try:
             async with AsyncExitStack() as stack:
                 _check_model(request, caller)
                 record.understood_s = _since(record)
+                record.trace = record.trace or self._new_trace()
                 made = self._plan(request, caller, terms)
                 record.planned_s = _since(record)
                 self._note_plan(record, request, made)
@@ -173,6 +173,11 @@ class Speaker:
             if speech is not None:
                 record.audio_bytes, record.audio_s = speech.bytes_out, speech.seconds
                 record.credits = grant.charged
+
+    def _new_trace(self) -> TraceContext | None:
+        """For what did not come by the door: a piece of a job, a sample of a voice."""
+        wanted = self._settings.tracing
+        return trace_context("", "", wanted.sample_ratio) if wanted.enabled else None
 
     def _note_plan(self, record: SpeechRecord, request: SpeechRequest, made: Plan) -> None:
         record.model, record.voice, record.language = made.model, made.voice, made.language
@@ -316,8 +321,9 @@ class Speaker:
         try:
             return await places.take(self._timeouts.place_s, known, priority)
         except Full as full:
-            wait_s = min(max(2.0, full.wait_s), _LONGEST_WAIT_S)
-            raise Overloaded("The server is full. Try again soon.", retry_after=wait_s) from None
+            wait_s = min(max(2.0, full.wait_s), LONGEST_WAIT_S)
+            told = f"The server is full.{expected('A place', full.wait_s)} Try again soon."
+            raise Overloaded(told, retry_after=wait_s) from None
         finally:
             record.place_s = asyncio.get_running_loop().time() - began
 

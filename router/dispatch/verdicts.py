@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from router.contract.errors import (
     Busy,
     InvalidRequest,
     NobodySpoke,
+    NoSlot,
     NotReady,
     OutOfTime,
     Overloaded,
@@ -20,6 +22,17 @@ from router.contract.errors import (
 from router.routing.plan import Candidate, Plan
 
 Failed = tuple[Candidate, ProviderError]
+LONGEST_WAIT_S = 30.0
+"""The longest that a caller is sent away for by a guess of ours: beyond it they are worthless."""
+
+
+class SlotsInUse(NoSlot):
+    """All slots that we have for a provider are in use; `expected_s` is when one may be free."""
+
+    def __init__(self, expected_s: float) -> None:
+        wait_s = min(max(1.0, expected_s), LONGEST_WAIT_S)
+        super().__init__("all its slots are in use", retry_after=wait_s)
+        self.expected_s = expected_s
 
 
 class NobodyHas(Exception):
@@ -48,13 +61,20 @@ def trail(reasons: Mapping[str, str]) -> str:
     return ", ".join(f"{provider}={reason}" for provider, reason in reasons.items()) or "none"
 
 
+def expected(what: str, wait_s: float) -> str:
+    """When something may be free again, in a sentence; empty where nobody can tell."""
+    return f" {what} may be free in about {math.ceil(wait_s)} s." if wait_s > 0 else ""
+
+
 def verdict(errors: Sequence[ProviderError]) -> SpeechError:
     """What the caller is told when nobody spoke."""
     if all(isinstance(error, Refused) for error in errors):
         return InvalidRequest(f"Every provider refused this request. {errors[0].message}")
     waits = [error.retry_after for error in errors if error.retry_after is not None]
     if all(isinstance(error, Busy | NotReady | Resting) for error in errors):
-        return Overloaded("Every provider is busy. Try again soon.", retry_after=min(waits or [5]))
+        guesses = [error.expected_s for error in errors if isinstance(error, SlotsInUse)]
+        told = f"Every provider is busy.{expected('One', min(guesses, default=0.0))}"
+        return Overloaded(f"{told} Try again soon.", retry_after=min(waits or [5]))
     if all(isinstance(error, TimedOut) for error in errors):
         return OutOfTime("No provider made a sound in time.")
     return NobodySpoke(f"No provider could speak: {', '.join(error.reason for error in errors)}.")

@@ -15,7 +15,7 @@ from router.jobs.rows.claiming import Claim, Claimed, Lease, Release
 from router.jobs.rows.ending import CANCELLED, TOO_OLD, Cancel, End, Telling
 from router.jobs.rows.looking import Figures
 from router.jobs.rows.speaking import Piece, Spoken
-from router.jobs.taking import Coming
+from router.jobs.taking import Coming, Once
 from router.store.opening import Store
 
 __all__ = ["Archive", "Claim", "Claimed", "End", "Figures", "Lease", "Piece", "Release", "Spoken"]
@@ -35,6 +35,10 @@ class Archive:
         """Raises what the submission is refused with."""
         undo = msgspec.structs.replace(submission, is_undone=True)
         return await self.store.write(coming.come_in, submission, undo=undo)
+
+    async def again(self, owner: str, once: Once) -> list[Job]:
+        """What came in under this key before. Raises IdempotencyConflict."""
+        return await self.store.read(partial(coming.again, owner=owner, once=once))
 
     async def find(self, id: str) -> Job | None:
         return await self.store.read(partial(looking.one, id=id))

@@ -11,4 +11,5 @@ from router.jobs.job import Job
 def changed(job: Job) -> JobChanged:
     """A job that has come in, or has ended."""
     until_ms = job.ended_ms if job.ended_ms is not None else time.time_ns() // 1_000_000
-    return JobChanged(job.state, job.model, max(0.0, (until_ms - job.created_ms) / 1000))
+    seconds = max(0.0, (until_ms - job.created_ms) / 1000)
+    return JobChanged(job.state, job.model, seconds, job.provider, float(job.cost or 0.0))

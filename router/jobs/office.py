@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, suppress
 from pathlib import Path
@@ -13,18 +11,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from router.accounts.entry import Entry
-from router.accounts.gate import KeyedGate
 from router.accounts.lookup import Lookup
-from router.contract.caller import Ask, Caller, Gate
+from router.contract.caller import Caller
 from router.contract.errors import InvalidRequest, Overloaded
 from router.contract.record import Event
 from router.dispatch.speaker import Speaker
 from router.jobs.changes import changed
+from router.jobs.intake import Intake
 from router.jobs.job import Job, JobAudio, NoSuchJob, Page, Submission
 from router.jobs.known import Known
 from router.jobs.opening import Opening, Room
-from router.jobs.taking import Coming, New, Reading
 from router.settings.jobs import Jobs
 from router.store.errors import StoreUnavailable
 
@@ -86,20 +82,9 @@ class Office:
         """
         room = await self._opening.room()
         with self._holding() as current:
-            read = await Reading(current.speaker, self._settings, caller).read(submissions)
-            entry = await _let_in(current.speaker.gate, caller, [ask for _, ask in read])
-        news = [
-            msgspec.structs.replace(new, due=due)
-            for (new, _), due in zip(read, entry.dues, strict=True)
-        ]
-        try:
-            jobs = await room.archive.come_in(self._coming(caller, news, once))
-        except BaseException:
-            await entry.refund()
-            raise
-        if jobs[0].id != news[0].id:
-            await entry.refund()  # they came in before
-        else:
+            intake = Intake(room.archive, current.speaker, self._settings)
+            jobs, is_new = await intake.take(submissions, caller, once)
+        if is_new:
             self._came_in(room, jobs)
         return [await self._placed(job) for job in jobs]
 
@@ -190,20 +175,6 @@ class Office:
 
     # ---- how
 
-    def _coming(
-        self, caller: Caller, news: Sequence[New], once: tuple[str, bytes] | None
-    ) -> Coming:
-        return Coming(
-            owner=caller.id,
-            jobs=news,
-            batch=f"bat_{secrets.token_urlsafe(17)[:22]}" if len(news) > 1 else None,
-            once=None if once is None else _hash(once[0].encode()),
-            contents=None if once is None else _hash(once[1]),
-            most=self._settings.queue_most,
-            most_of_owner=self._settings.queue_most_key,
-            most_bytes=self._settings.max_bytes,
-        )
-
     def _came_in(self, room: Room, jobs: Sequence[Job]) -> None:
         self._queue.forget()
         for job in jobs:
@@ -257,19 +228,8 @@ class Office:
                 await self._bell.wait()
 
 
-async def _let_in(gate: Gate, caller: Caller, asks: Sequence[Ask]) -> Entry:
-    """Raises RateLimited, Overloaded."""
-    if isinstance(gate, KeyedGate):
-        return await gate.let_in(caller, asks)
-    return Entry([None] * len(asks))
-
-
 def _no_such_job() -> NoSuchJob:
     return NoSuchJob("There is no job of this id, or it is forgotten by now.")
-
-
-def _hash(value: bytes) -> str:
-    return hashlib.blake2b(value, digest_size=32).hexdigest()
 
 
 def _cursor(place: int) -> str:

@@ -67,8 +67,9 @@ class Run:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it was begun in vain before, and is so still: it may be what ends processes."""
-        return self.claimed.attempts > 1 and not self.is_proven
+        """Whether its last holder died, and no piece of it was spoken since: it may be what ends
+        processes."""
+        return self.claimed.is_orphan and not self.is_proven
 
     def stop(self, why: Stop) -> None:
         """Let go of everything, down to whoever speaks."""

@@ -47,15 +47,20 @@ class New(msgspec.Struct, frozen=True, kw_only=True):
     due: Due | None = None
 
 
+class Once(msgspec.Struct, frozen=True):
+    """A caller's Idempotency-Key, and all that came under it: hashes, as they are stored."""
+
+    name: str
+    contents: str
+
+
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
     """A submission of one caller, as it comes in: all of it or nothing."""
 
     owner: str
     jobs: Sequence[New]
     batch: str | None
-    once: str | None
-    """The name of the caller's Idempotency-Key."""
-    contents: str | None
+    once: Once | None
     most: int
     """Jobs of all callers that have not ended."""
     most_of_owner: int

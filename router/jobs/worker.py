@@ -95,7 +95,7 @@ class Worker:
     async def _taken(self) -> bool:
         """Take one job up; false where there is none.
 
-        One that was begun in vain may end our process. It is taken up beside none that it could
+        One whose holder died may end our process, too. It is taken up beside none that it could
         drag along, and has none beside it, until a piece of it is spoken.
         """
         runs = self._runs.values()
@@ -105,7 +105,7 @@ class Worker:
             holder=os.urandom(16).hex(),
             lease_ms=round(LEASE_S * 1000),
             most_bytes=self._settings.max_bytes,
-            with_suspects=all(run.is_proven for run in runs),
+            with_orphans=all(run.is_proven for run in runs),
         )
         try:
             claimed = await self._ground.archive.claim(wish)

@@ -15,11 +15,16 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 _CLOSERS = "\"'”’»›)\\]}）】》〉」』"
-_WIDE = "。！？｡．।॥።။՞։؟۔"
+_EITHER = f"{_CLOSERS}“‘«‹"
+"""With those that close in one language what they open in another: before a space they close."""
+_SPACED = "(?:[ \u00a0\u202f][»›](?=\\s|$))?"
+"""French has a space before its closing mark."""
+_WIDE = "。！？｡．।॥።။՞։؟۔፧។‽⁈⁉‼⁇"
 """Ends of sentences after which no space is needed (Unicode, Sentence_Terminal)."""
 _SENTENCE = re.compile(
     rf"[.!?…{_WIDE}]*[{_WIDE}][.!?…{_WIDE}]*[{_CLOSERS}]*\s*"
-    rf"|[.!?…]+[{_CLOSERS}]*(?:\s+|$|(?=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]))"
+    rf"|[.!?…]+[{_EITHER}]*{_SPACED}(?:\s+|$)"
+    rf"|[.!?…]+[{_CLOSERS}]*(?=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3])"
     r"|[^\S\n]*\n\s*\n\s*"
 )
 _CLAUSE = re.compile(
@@ -38,7 +43,7 @@ _ABBREVIATIONS = frozenset(
 _LOOK_BACK = 24
 """Code points before a dot in which an abbreviation lies."""
 _JOINERS = "\u200d\ufe0f"
-_PLAIN_CLOSERS = _CLOSERS.replace("\\", "")
+_PLAIN_CLOSERS = _EITHER.replace("\\", "")
 
 LEAST = 40
 """Code points of the shortest piece that is made on purpose: shorter ones sound chopped."""

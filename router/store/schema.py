@@ -116,6 +116,7 @@ jobs = sa.Table(
     sa.Column("holder", sa.String(ID)),
     sa.Column("lease_until_ms", sa.BigInteger, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("is_orphan", sa.Boolean, nullable=False),
     sa.Column("cancel_wanted", sa.Boolean, nullable=False),
     sa.Column("shape", sa.String(16), nullable=False),
     sa.Column("model", sa.String(NAME), nullable=False),

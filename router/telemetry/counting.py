@@ -33,6 +33,8 @@ from router.telemetry.metrics import Declared
 
 OURS = "router"
 """Stands for a provider where we answer ourselves: 300 ms of silence."""
+PIECE = "jobs"
+"""Stands for a shape where a piece of a job is spoken."""
 _CLASSES = {0: "", 499: "4xx", **{status: f"{status // 100}xx" for status in range(200, 600)}}
 _UNSPOKEN = ("refused", "failed", "broken")
 
@@ -43,7 +45,7 @@ class Counting:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._models = Names()
         self._providers = Names(OURS)
-        self._shapes = Names(*get_args(Family))
+        self._shapes = Names(*get_args(Family), PIECE)
         self._formats = Names(*ENCODINGS)
         self._upstream = Words(1_000)
         self._reasons = Words()
@@ -129,17 +131,16 @@ class Counting:
         model, outcome = self._models.of(record.model), record.outcome
         shape = self._shapes.of(record.shape)
         self._requests.add(1, shape, model, outcome, _CLASSES.get(record.status, ""))
-        self._request_time.add(record.total_s, model, outcome)
         if outcome in _UNSPOKEN:
             self._unspoken.add(1, model, outcome, self._reasons.of(record.reason))
-        if record.place_s is not None:
-            self._queue_wait.add(record.place_s, "place", "")
+        if record.priority == "live":
+            self._timed(record, model)
         for name, reason in record.passed_over.items():
             self._fallbacks.add(1, model, self._providers.of(name), self._reasons.of(reason))
         if record.cache:
             self._cache.add(1, model, record.cache)
         if record.first_audio_s is not None:
-            self._sounded(record, model, record.first_audio_s)
+            self._sounded(record, model)
 
     def noticed(self, event: Event) -> None:
         hear = self._hearers.get(type(event))
@@ -148,12 +149,19 @@ class Counting:
 
     # ---- requests
 
-    def _sounded(self, record: SpeechRecord, model: str, first_audio_s: float) -> None:
+    def _timed(self, record: SpeechRecord, model: str) -> None:
+        """How long somebody waited who listens."""
+        self._request_time.add(record.total_s, model, record.outcome)
+        if record.place_s is not None:
+            self._queue_wait.add(record.place_s, "place", "")
+        if record.first_audio_s is not None:
+            is_kept = record.cache == "hit" or record.repeat
+            source = "kept" if is_kept else "shared" if record.shared else "made"
+            self._first_audio.add(record.first_audio_s, model, source)
+
+    def _sounded(self, record: SpeechRecord, model: str) -> None:
         """What only a request has of which something was heard."""
         provider = self._providers.of(record.provider)
-        is_kept = record.cache == "hit" or record.repeat
-        source = "kept" if is_kept else "shared" if record.shared else "made"
-        self._first_audio.add(first_audio_s, model, source)
         self._characters.add(record.characters, model, provider)
         self._audio_seconds.add(record.audio_s or 0.0, model, provider)
         self._audio_bytes.add(record.audio_bytes, model, self._formats.of(record.format))
@@ -178,7 +186,8 @@ class Counting:
     def _asked(self, attempt: Attempt) -> None:
         provider, model = self._who(attempt)
         self._attempts.add(1, provider, model, self._reasons.of(attempt.result))
-        self._queue_wait.add(attempt.waited_s, "slot", provider)
+        if attempt.priority == "live":
+            self._queue_wait.add(attempt.waited_s, "slot", provider)
         if attempt.first_audio_s is not None:
             self._provider_first.add(attempt.first_audio_s, provider, model)
 
@@ -226,6 +235,8 @@ class Counting:
         self._jobs.add(1, model, event.state)
         if event.state != "queued":
             self._job_time.add(event.seconds, model, event.state)
+        if event.credits:
+            self._credits.add(event.credits, model, self._providers.of(event.provider))
 
     def _webhook(self, event: WebhookTried) -> None:
         self._webhooks.add(1, "delivered" if event.ok else "dead" if event.dead else "failed")

@@ -1,7 +1,8 @@
 """Spans as OTLP over HTTP: protobuf, made and sent by a thread that lets the event loop go first.
 
-The messages are built directly: drawing spans with OpenTelemetry's SDK and encoding them with its
-exporter took 390 µs of CPU a request, this takes 120 µs, and none of it in one long stretch.
+The messages are built directly. A request drawn with OpenTelemetry's SDK and encoded with its
+exporter took 430 µs of CPU, this takes 170 µs (five spans, compressed, both in one run), and never
+many requests in one stretch.
 """
 
 from __future__ import annotations

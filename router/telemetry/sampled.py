@@ -62,6 +62,8 @@ class JobFigures(msgspec.Struct, frozen=True):
 
     states: Mapping[str, int]
     oldest_queued_s: float
+    """0: none waits."""
+    disk_bytes: int
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +127,7 @@ def _of_server(sample: Sample) -> Iterator[Row]:
         for state, number in sample.jobs.states.items():
             yield metrics.JOBS, (state,), number
         yield metrics.JOBS_OLDEST, (), sample.jobs.oldest_queued_s
+        yield metrics.JOBS_DISK, (), sample.jobs.disk_bytes
 
 
 def _of_providers(sample: Sample) -> Iterator[Row]:

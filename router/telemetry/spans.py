@@ -40,7 +40,7 @@ def _request(record: SpeechRecord, trace: TraceContext) -> Span:
     is_ours = record.outcome in _FAILED or record.status >= 500
     return Span(
         name=record.endpoint or record.shape,
-        kind="server",
+        kind="server" if record.endpoint else "internal",
         span_id=trace.span_id,
         parent_id=trace.parent_id,
         begins_s=0.0,

@@ -82,6 +82,58 @@ def test_what_the_document_accepts_is_accepted_and_what_it_refuses_is_refused(
     assert validator.is_valid(body) == (api.post(path, json=body).status_code == 200)
 
 
+JOBS = "/v1/audio/speech/jobs"
+JOB_BODIES: list[tuple[str, dict[str, Any]]] = [
+    (JOBS, {"input": "Hello."}),
+    (JOBS, {"text": "Hello.", "model": "tts-1", "speed": 5}),
+    (JOBS, {"input": "Hello.", "metadata": {"a": "b"}, "expires_in": 60}),
+    (JOBS, {"items": [{"input": "Hello."}, {"text": "Hello."}]}),
+    (JOBS, {"items": []}),
+    (JOBS, {"items": ["Hello."]}),
+    (JOBS, {"input": "Hello.", "metadata": {"a": 5}}),
+    (JOBS, {"input": "Hello.", "metadata": {str(n): "" for n in range(17)}}),
+    (JOBS, {"input": "Hello.", "expires_in": 59}),
+    ("/tts", {"text": "Hello.", "speed": 0.1}),
+    ("/tts", {"input": "Hello.", "model": "tts-1", "output_format": "wav"}),
+    ("/tts", {"text": "Hello.", "speed": 5.5}),
+    ("/tts", {"text": 5}),
+    ("/tts", {"text": "Hello.", "style": 2}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), JOB_BODIES)
+def test_what_the_document_says_of_jobs_holds_as_well(
+    api: Served, document: dict[str, Any], path: str, body: dict[str, Any]
+) -> None:
+    validator = Draft202012Validator(body_schema(document, path, "application/json"))
+    answer = api.post(path, json=body)
+
+    assert validator.is_valid(body) == (answer.status_code == 202), answer.text
+    if answer.status_code == 202:
+        told = document["paths"][path]["post"]["responses"]["202"]["content"]["application/json"]
+        shown = {**told["schema"], "components": document["components"]}
+        Draft202012Validator(shown).validate(answer.json())
+
+
+def test_the_examples_of_the_document_are_accepted(api: Served, document: dict[str, Any]) -> None:
+    told = document["paths"][JOBS]["post"]["requestBody"]["content"]["application/json"]
+    bodies = [(JOBS, example["value"]) for example in told["examples"].values()]
+    tts = document["paths"]["/tts"]["post"]["requestBody"]["content"]["application/json"]
+
+    for path, body in [*bodies, ("/tts", tts["example"])]:
+        assert api.post(path, json=body).status_code == 202
+
+
+@pytest.mark.parametrize("path", ["/tts/status", "/api/tts/status"])
+def test_a_poll_tells_which_of_its_values_are_needed(document: dict[str, Any], path: str) -> None:
+    parameters = document["paths"][path]["get"]["parameters"]
+
+    assert {one["name"]: one["required"] for one in parameters} == {
+        **dict.fromkeys(("runId", "model"), True),
+        **dict.fromkeys(("cost", "paymentSource", "isApiRequest"), False),
+    }
+
+
 def test_a_sample_is_told_as_a_file(document: dict[str, Any]) -> None:
     schema = str(body_schema(document, "/v1/audio/speech", "multipart/form-data"))
     assert "prompt_audio" in schema

@@ -163,6 +163,14 @@ def test_no_address_and_no_key_is_on_it(tmp_path: Path) -> None:
         assert hidden not in shown
 
 
+def test_it_tells_how_it_stands_with_the_jobs(client: TestClient[Litestar], tmp_path: Path) -> None:
+    assert re.search(r"<dt>Queued</dt><dd>0</dd>", part(page(client), "jobs"))
+
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "other", jobs={"enabled": False}) as without:
+        assert 'id="jobs"' not in page(without)
+
+
 def basic(password: str) -> dict[str, str]:
     token = base64.b64encode(f"anybody:{password}".encode()).decode()
     return {"authorization": f"Basic {token}"}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.jobbed import STATUS, TEXT, TTS, WITHIN_S, Caller, key_of
-from tests.support.process import ServerProcess
+from tests.api.jobbed import STATUS, TEXT, TTS, WITHIN_S, Caller, config, key_of
+from tests.api.served import served
+from tests.support.process import ServerProcess, serving
+from tests.support.scripts import SCRIPTED
 
 PREFIXES = ("", "/api")
 
@@ -153,6 +156,31 @@ def test_a_job_that_was_cancelled_is_an_error_to_who_polls(idle_server: ServerPr
     caller.client.delete(f"/v1/audio/speech/jobs/{ticket['runId']}")
 
     assert poll(caller, ticket)["status"] == "error"
+
+
+def test_the_address_is_the_public_one_where_the_config_says_so(tmp_path: Path) -> None:
+    public = "https://tts.example/voices"
+    with served(tmp_path, {"public_url": f"{public}/"}) as found:
+        ticket = found.client.post(TTS, json={"text": TEXT}).json()
+        query = {"runId": ticket["runId"], "model": ticket["model"]}
+        until = time.monotonic() + WITHIN_S
+        while (told := found.client.get(STATUS, params=query).json())["status"] == "pending":
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+        assert told["audioUrl"].startswith(f"{public}/v1/audio/files/")
+        fetched = found.client.get(told["audioUrl"].removeprefix(public))
+        assert (fetched.status_code, fetched.headers["content-type"]) == (200, "audio/mpeg")
+
+
+def test_where_no_jobs_are_taken_the_form_of_audio_still_answers(tmp_path: Path) -> None:
+    written = config(enabled=False)
+    with serving(written, tmp_path, plugins=[SCRIPTED]) as server:
+        caller = Caller(server, "rich")
+
+        assert told_error(tts(caller), 404)
+        assert told_error(caller.client.get(STATUS, params={"runId": "x", "model": "it"}), 404)
+        assert tts(caller, model="audio").headers["content-type"] == "audio/mpeg"
 
 
 # ---- an address, and audio

@@ -29,7 +29,7 @@ from providers.moss_tts_nano.reference import Reference
 from tests.support.tiny_moss import FULL, write
 
 ROWS = (1, 2, 4, 8, 16)
-PRECISIONS: tuple[Precision, ...] = ("exact", "int8")
+PRECISIONS: tuple[Precision, ...] = ("exact", "int8", "int8-blocks")
 _TURNS = 8
 _TEXT_TOKENS = 30
 

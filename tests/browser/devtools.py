@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-START_S = 20.0
+START_S = 40.0
 WITHIN_S = 10.0
 _MESSAGE_BYTES = 64 * 1024 * 1024
 _FLAGS = (

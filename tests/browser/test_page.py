@@ -40,7 +40,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     config = {
         "integrity": UNJUDGED,
         "server": {"places": 3},
-        "accounts": {"required": False, "limits": {"key": {"requests_per_minute": 60}}},
         "providers": {
             "good": scripted(seconds=0.2, limits={"concurrent": 3}),
             "busy": scripted(fail="busy", retry_after_s=300),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,27 @@ async def test_a_wait_that_would_be_in_vain_is_refused_at_once_with_an_estimate(
             with pytest.raises(Overloaded) as caught:
                 await ask(on, "And a short one.")
         assert loop.time() - began < 0.5
-        assert caught.value.retry_after is not None
-        assert caught.value.retry_after > 30
+        assert caught.value.retry_after == 30, "guesses beyond it are worthless"
+        assert _estimate_s(caught.value) > 30
+
+
+async def test_a_full_server_says_when_there_may_be_a_place(tmp_path: Path) -> None:
+    one = Scripted(Script((Tone(0.2, 2.0),)))
+    config = {"server": {"places": 1}, "timeouts": {"place_s": 1}}
+    async with stage(tmp_path, config, one=one) as on:
+        await ask(on)
+        one.play = Script((Tone(60, 2.0),))
+        async with on.speak(asking("A long text that takes it minutes. " * 20)):
+            with pytest.raises(Overloaded) as caught:
+                await ask(on, "And a short one.")
+        assert caught.value.retry_after == 30
+        assert _estimate_s(caught.value) > 30
+
+
+def _estimate_s(error: Overloaded) -> int:
+    found = re.search(r"in about (\d+) s", error.message)
+    assert found is not None, error.message
+    return int(found[1])
 
 
 async def test_the_callers_own_deadline_is_kept_and_capped(tmp_path: Path) -> None:

@@ -84,6 +84,12 @@ async def test_its_own_retry_after_is_obeyed(tmp_path: Path) -> None:
         assert 29 < on.speaker.asker.outlook.wait_s(*KEY) <= 30
 
 
+async def test_who_is_busy_without_saying_how_long_counts_like_any_failure(tmp_path: Path) -> None:
+    async with stage(tmp_path, QUICK, one=failing(Busy("x")), good=Scripted()) as on:
+        await ask(on, 9)
+        assert state(on) == "open"
+
+
 @pytest.mark.parametrize("error", [Refused("x"), NotReady("x")])
 async def test_what_is_no_failure_of_its_own_never_counts(
     error: ProviderError, tmp_path: Path

@@ -11,15 +11,25 @@ _SET = re.compile(
 _COMPARED = re.compile(r"(==|!=|<=|>=|<|>)(?!~)")
 _OPEN, _CLOSE = "([{", ")]}"
 """Inside of these nothing is looked for."""
-EVERYTHING = re.compile(r"\$(job|instance|model|provider)\b")
+_VARIABLE = re.compile(r"\$(job|instance|model|provider)\b")
+SHORT = "5s"
+"""The window of alerts that look back at gauges, in a test that does not last for minutes."""
+_LOOKS_BACK = re.compile(r"(_over_time\s*\([^\[]*)\[\w+\]")
 
 
-def filled(expr: str, *, rate: str = "1m", range: str = "10m") -> str:
-    """A panel's expression as Grafana sends it where all is chosen."""
+def filled(expr: str, *, rate: str = "1m", range: str = "10m", **chosen: str) -> str:
+    """A panel's expression as Grafana sends it where all is chosen, but for what is `chosen`."""
     expr = expr.replace("$__rate_interval", rate).replace("$__range", range)
-    expr = EVERYTHING.sub(".*", expr)
+    expr = _VARIABLE.sub(lambda found: chosen.get(found[1], ".*"), expr)
     assert "$" not in expr, expr
     return expr
+
+
+def shortened(expr: str) -> str:
+    """An alert's expression that looks back at gauges for `SHORT` only. Windows of counters stay:
+    they show what has happened within them, however little of them has passed. What is reckoned
+    with the true windows and `for:` is tested by promtool."""
+    return _LOOKS_BACK.sub(rf"\1[{SHORT}]", expr)
 
 
 def sides(expr: str) -> list[str]:

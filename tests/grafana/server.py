@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import math
 import shutil
 import socket
 import subprocess
@@ -23,6 +25,7 @@ PROMTOOL = shutil.which("promtool")
 NO_PROMETHEUS = "there is no prometheus (with promtool) on this machine"
 
 _START_S = 20.0
+_SEEN_S = 20.0
 _STARTS = 5
 """A port that was free may be taken before the server has it."""
 
@@ -35,24 +38,22 @@ class Prometheus:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    async def ask(self, expr: str) -> dict[str, Any]:
-        """The raw answer to an expression, now."""
-        answer = await exchange(self.url, f"/api/v1/query?{urlencode({'query': expr})}")
+    async def values(self, expr: str, at: float | None = None) -> list[tuple[Labels, float]]:
+        """The series that an expression has at a time (now, if none is given), and their values;
+        what is no number is no value."""
+        asked = {"query": expr} | ({"time": str(at)} if at is not None else {})
+        answer = await exchange(self.url, f"/api/v1/query?{urlencode(asked)}")
         told: dict[str, Any] = answer.json
-        return told
-
-    async def values(self, expr: str) -> list[tuple[Labels, float]]:
-        """The series that an expression has now, and what each is worth."""
-        told = await self.ask(expr)
         assert told["status"] == "success", f"{expr}: {told.get('error')}"
         data = told["data"]
         if data["resultType"] == "scalar":
             return [({}, float(data["result"][1]))]
-        return [(each["metric"], float(each["value"][1])) for each in data["result"]]
+        found = [(each["metric"], float(each["value"][1])) for each in data["result"]]
+        return [(labels, value) for labels, value in found if not math.isnan(value)]
 
-    async def value(self, expr: str) -> float:
+    async def value(self, expr: str, at: float | None = None) -> float:
         """What an expression with one series is worth."""
-        found = await self.values(expr)
+        found = await self.values(expr, at)
         assert len(found) == 1, f"{expr}: {found}"
         return found[0][1]
 
@@ -60,6 +61,24 @@ class Prometheus:
         """Every rule that it keeps, and how it is."""
         groups = (await exchange(self.url, "/api/v1/rules")).json["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
+
+    async def seen(self, routers: int) -> float:
+        """Wait until all that is so now was scraped from so many, and every rule was reckoned with
+        it; a time at which it can be asked for."""
+        now = time.time()
+        scraped = f"count(timestamp(up == 1) > {now}) == {routers}" if routers else "vector(1)"
+
+        async def is_scraped() -> bool:
+            return bool(await self.values(scraped))
+
+        async def is_reckoned() -> bool:
+            return all(_time(rule["lastEvaluation"]) > then for rule in await self.rules())
+
+        assert await comes(is_scraped, _SEEN_S), "nothing is scraped"
+        for _ in range(2):  # some rules look at what others have reckoned
+            then = time.time()
+            assert await comes(is_reckoned, _SEEN_S), "no rule is reckoned"
+        return time.time()
 
 
 @contextmanager
@@ -131,6 +150,10 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
         except OSError:
             time.sleep(0.05)
     return False
+
+
+def _time(written: str) -> float:
+    return dt.datetime.fromisoformat(written).timestamp()
 
 
 def _free_port() -> int:

@@ -11,7 +11,8 @@ from router.contract.audio import AudioFormat
 from router.contract.errors import Broken
 from router.contract.hookspecs import hookimpl
 from router.contract.provider import Host, Kind, State
-from router.contract.speech import Capabilities, Cost
+from router.contract.record import ChunkRegenerated
+from router.contract.speech import Capabilities, Cost, SpeechOrder
 from router.testing.script import Raise, Script, Tone, in_turn
 from router.testing.scripted import Scripted
 from router.testing.tone import RATE
@@ -28,22 +29,29 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SlowEngine(Scripted):
-    """A voice that says of itself that it is an engine of this machine, and is no fast one."""
+    """A voice that says of itself that it is an engine of this machine. It is no fast one, for it
+    makes a part of each speech again."""
 
     def state(self) -> State:
         return State(line="it is ready.", gauges={"ready": 1.0})
 
 
 @asynccontextmanager
-async def slow_engine(_settings: NoSettings, _host: Host) -> AsyncIterator[Scripted]:
+async def slow_engine(_settings: NoSettings, host: Host) -> AsyncIterator[Scripted]:
+    script = Script(speaking=(Tone(2.0, pace=SLOW_FACTOR),))
+
+    def play(_order: SpeechOrder) -> Script:
+        host.publish(ChunkRegenerated(host.name, "loop"))
+        return script
+
     offers = {"slow-1": Capabilities(formats=FORMATS, chooses_voice=True)}
-    yield SlowEngine(Script(speaking=(Tone(0.4, pace=SLOW_FACTOR),)), offers=offers)
+    yield SlowEngine(play, offers=offers)
 
 
 @asynccontextmanager
 async def dear(_settings: NoSettings, _host: Host) -> AsyncIterator[Scripted]:
     offers = {"dear-1": Capabilities(formats=FORMATS, chooses_voice=True, cost=COST)}
-    yield Scripted(Script(speaking=(Tone(0.5),)), offers=offers)
+    yield Scripted(Script(speaking=(Tone(2.0),)), offers=offers)
 
 
 @asynccontextmanager
@@ -51,7 +59,7 @@ async def dying(_settings: NoSettings, _host: Host) -> AsyncIterator[Scripted]:
     """Speaks the first piece of all, and dies in every other one."""
     offers = {"dying-1": Capabilities(formats=FORMATS, chooses_voice=True)}
     dies = Script(speaking=(Tone(0.1), Raise(Broken("It is in the script."))))
-    yield Scripted(in_turn(Script(speaking=(Tone(0.5),)), dies), offers=offers)
+    yield Scripted(in_turn(Script(speaking=(Tone(2.0),)), dies), offers=offers)
 
 
 @hookimpl

@@ -22,7 +22,7 @@ from tests.support.tiny_moss import write
 KEY, FEW = "sk-of-a-caller-0123456789", "sk-of-one-who-may-little"
 METRICS_KEY = "kept-between-us-two"
 SCRAPE = "500ms"
-FIRST_S, SPEECH_S, PACE = 0.35, 2.0, 0.2
+FIRST_S, SPEECH_S, PACE = 1.05, 2.0, 0.2
 """The good voice: silent for so long, then so much sound at so many seconds for a second."""
 LATE_S = 2.2
 """Later than the objective of first audio allows."""
@@ -30,11 +30,11 @@ PRICE = 0.5
 """Credits for 1,000 characters."""
 PROVIDERS: Mapping[str, Any] = {
     "good": scripted(first_s=FIRST_S, seconds=SPEECH_S, pace=PACE, slots=64),
-    "late": scripted(first_s=LATE_S, seconds=0.3, slots=64),
+    "late": scripted(first_s=LATE_S, seconds=2.0, slots=64),
     "mute": scripted(hang_after_s=0, first_audio_s=0.3),
     "unreachable": scripted(fail="unreachable"),
-    "cut": scripted(fail="broken", fail_after_s=2.0),
-    "hasty": scripted(seconds=0.4),
+    "cut": scripted(fail="broken", fail_after_s=2.0, pace=0.4),
+    "hasty": scripted(seconds=0.8),
     "narrow": scripted(seconds=1e6, pace=1, slots=1),
     "dear": {"kind": "dear"},
     "dying": {"kind": "dying"},
@@ -92,7 +92,8 @@ def _config(moss: Path, redis: RedisServer, store: Postgres) -> dict[str, Any]:
     for model in given.values():
         model["price"] = {"credits_per_1k_chars": PRICE}
     given["together"] = {**given["talk"], "share": True}
-    given["long"] |= {"pieces": "always", "piece_chars": 60, "on_loss": "any"}
+    given["talk-again"] = given["later"] = given["talk"]
+    given["long"] |= {"pieces": "always", "piece_chars": 60, "voice_change": "any"}
     keys = {
         "caller": {"key": KEY, "credits": 1000},
         "few": {"key": FEW, "limits": {"requests_per_minute": 1}},
@@ -101,6 +102,7 @@ def _config(moss: Path, redis: RedisServer, store: Postgres) -> dict[str, Any]:
         "server": {"secret": "one-for-all-of-them", "places": 64},
         "metrics": {"key": METRICS_KEY},
         "cache": {"enabled": True, "scope": "shared"},
+        "jobs": {"webhooks": {"allow_private": True}},
         "outlook": {"cool_s": 120, "probe": "off"},
         "timeouts": {"retry_pause_s": 0, "slot_s": 60},
         "accounts": {"store": store.url(), "redis": redis.url, "keys": keys},
@@ -110,10 +112,9 @@ def _config(moss: Path, redis: RedisServer, store: Postgres) -> dict[str, Any]:
 
 
 def _plain() -> dict[str, Any]:
-    webhooks = {"allow_private": True, "for_s": 1, "timeout_s": 1}
     return {
         "metrics": {"key": METRICS_KEY},
-        "jobs": {"workers": 0, "webhooks": webhooks},
+        "jobs": {"workers": 0},
         "providers": {"hasty": PROVIDERS["hasty"]},
         "models": models({"hasty": ("hasty",)}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ Answer = TypeVar("Answer")
 CALLER = Caller(LOCAL_OWNER)
 WAV = AudioFormat("wav", 24_000, 1)
 SENTENCE = "This is one sentence of a long book that nobody has ever read aloud. "
+_LOOK_S = 0.02
 FITS = 1_500 // len(SENTENCE)
 """Sentences in a piece."""
 
@@ -132,6 +134,15 @@ async def desk(
         finally:
             house.drain_s = 0.0
             house.close()
+
+
+async def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Wait for what nobody tells."""
+    for _ in range(round(within_s / _LOOK_S)):
+        if condition():
+            return
+        await asyncio.sleep(_LOOK_S)
+    raise AssertionError("it never came so")
 
 
 def store_of(url: Secret | None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,12 @@ from router.contract.errors import Broken, Busy, NotReady, Refused
 from router.contract.provider import Secret
 from router.contract.speech import SpeechOrder, Voice
 from router.jobs import run
-from router.testing.script import Pause, Raise, Script, Tone, in_turn
+from router.jobs.archive import Archive, Claim
+from router.store.opening import opened
+from router.testing.script import Raise, Script, Tone, in_turn
 from router.testing.scripted import Scripted
 from tests.dispatch.stage import able
-from tests.jobs.desk import abandon, book, desk, row_of
+from tests.jobs.desk import abandon, book, desk, row_of, store_of
 from tests.support.scripts import NO_REST
 
 QUICK = {"outlook": NO_REST, "timeouts": {"retry_pause_s": 0}}
@@ -78,22 +79,26 @@ async def test_a_failure_costs_only_the_piece_in_which_it_happens(tmp_path: Path
         assert heard.count("failed") == 8
 
 
-async def test_a_job_that_kills_whoever_takes_it_up_ends_as_an_error(tmp_path: Path) -> None:
-    store = Secret(f"sqlite:///{tmp_path / 'data' / 'store.db'}")
-    voice = Scripted(Script(entering=(Pause(60),)))
-    config = {"jobs": {"attempts": 2}, **QUICK}
-    async with desk(tmp_path, config, voice=voice) as at:
+async def test_a_job_that_kills_whoever_takes_it_up_ends_as_an_error(
+    store_url: Secret, tmp_path: Path
+) -> None:
+    config = {**store_of(store_url), **QUICK}
+    async with desk(tmp_path, {"jobs": {"workers": 0}, **config}, voice=Scripted()) as at:
         job = await at.submit()
+    async with opened(store_url) as store:
         for turn in (1, 2):
-            await asyncio.wait_for(voice.until(lambda v, n=turn: v.entered == n), 10)
-            await abandon(store, job.id)  # as if its worker had died
+            claimed = await Archive(store, str).claim(Claim(f"dies {turn}", 30_000, 10**12))
+            assert claimed is not None
+            assert claimed.attempts == turn
+            await abandon(store_url, job.id)
 
+    async with desk(tmp_path, {"jobs": {"attempts": 2}, **config}, voice=Scripted()) as at:
         ended = await at.ended(job.id)
 
         assert ended.state == "error"
         assert ended.error is not None
         assert ended.error.reason == "attempts"
-        assert (await row_of(store, job.id))["order"] is None
+        assert (await row_of(store_url, job.id))["order"] is None
 
 
 async def test_the_voice_that_began_goes_on(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ GROWTH_BYTES = 48 << 20
 APART = 0.1
 """How far the seconds of a code point may lie apart: both are read at the same pace."""
 PATIENCE_S = 3_600.0
+_OPENS_S = 60.0
 _PATH = "/v1/audio/speech/jobs"
 _SENTENCES = (
     "It was a bright cold day in the hills, and the clocks were late.",
@@ -67,9 +68,7 @@ def survive(folder: Path, characters: int, format: str) -> Read:
     with serving(_CONFIG, home) as server, httpx.Client(base_url=server.url, timeout=60) as client:
         began = time.monotonic()
         body = {"input": text_of(characters), "voice": "alloy", "response_format": format}
-        answer = client.post(_PATH, json={"model": "book", **body})
-        assert answer.status_code == 202, answer.text
-        job = _ended(client, answer.json()["id"])
+        job = _ended(client, _handed_in(client, {"model": "book", **body}))
         took_s = time.monotonic() - began
         assert job["status"] == "completed", job["error"]
         file = home / f"book.{format}"
@@ -99,6 +98,19 @@ def _sentences(characters: int) -> Iterator[str]:
         sentence = dice.choice(_SENTENCES) + dice.choice((" ", " ", " ", " ", "\n\n"))
         count += len(sentence)
         yield sentence
+
+
+def _handed_in(client: httpx.Client, body: dict[str, Any]) -> str:
+    """Its id; on a machine with much to do the store may not be open yet."""
+    end = time.monotonic() + _OPENS_S
+    while True:
+        answer = client.post(_PATH, json=body)
+        if answer.status_code == 202:
+            id: str = answer.json()["id"]
+            return id
+        assert answer.status_code == 503, answer.text
+        assert time.monotonic() < end, answer.text
+        time.sleep(1)
 
 
 def _ended(client: httpx.Client, id: str) -> dict[str, Any]:

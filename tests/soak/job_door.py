@@ -18,6 +18,9 @@ from tests.support.process import ServerProcess, serving
 PATH = "/v1/audio/speech/jobs"
 PATIENCE_S = 600.0
 _AGAIN_S = 0.5
+_STARTS = 5
+_AWAY = (httpx.HTTPError, RuntimeError)
+"""What whoever asks meets while it is killed; the second from a client that is closed meanwhile."""
 
 
 class Door:
@@ -33,6 +36,14 @@ class Door:
         self.plugins = ""
 
     async def open(self, config: dict[str, Any]) -> None:
+        for _ in range(_STARTS - 1):
+            with suppress(AssertionError):  # so many processes, so few cores: not up in time
+                await self._open(config)
+                return
+            await asyncio.to_thread(self._stack.close)
+        await self._open(config)
+
+    async def _open(self, config: dict[str, Any]) -> None:
         self._times += 1
         home = self._folder / f"door-{self._times}"
         home.mkdir()
@@ -60,7 +71,7 @@ class Door:
         end = time.monotonic() + PATIENCE_S
         while True:
             assert time.monotonic() < end, "the jobs are not taken"
-            with suppress(httpx.HTTPError):
+            with suppress(*_AWAY):
                 answer = await self._post(body, headers)
                 if answer.status_code == 202:
                     data: list[dict[str, Any]] = answer.json()["data"]
@@ -71,7 +82,7 @@ class Door:
     async def audio(self, key: str, id: str) -> bytes | None:
         """The file of a job; `None`: it is not there."""
         for _ in range(60):
-            with suppress(httpx.HTTPError):
+            with suppress(*_AWAY):
                 assert self._client is not None
                 answer = await self._client.get(
                     f"{PATH}/{id}/audio", headers={"authorization": f"Bearer {key}"}

@@ -10,7 +10,17 @@ from tests.soak.job_found import check
 from tests.soak.jobs import Size, survive
 from tests.support import postgres
 
-SMALL = Size(jobs=40, workers=2, kills=2, crashes=1, lease_s=6.5, attempts=2, patience_s=120)
+SMALL = Size(
+    jobs=30,
+    workers=2,
+    kills=2,
+    crashes=1,
+    deadly=0,
+    keep_s=30,
+    max_bytes=32 << 20,
+    lease_s=6.5,
+    patience_s=120,
+)
 
 
 @pytest.mark.timeout(180)  # twenty seconds, and more where others use the machine

@@ -51,6 +51,7 @@ class Collector:
         if request.headers.get("content-encoding") == "gzip" and body[:2] == b"\x1f\x8b":
             body = gzip.decompress(body)
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        self._changed.set()
         if self.stalls:
             await asyncio.Event().wait()
         if self.status == 200:

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import msgspec
 
+from router.audio.wav import header
+from router.contract.audio import AudioFormat
 from router.contract.errors import BadKey, Broken
 from router.contract.speech import Cost, SpeechOrder
 from router.testing.script import Raise, Script, Tone, Until
 from router.testing.scripted import DEFAULT_OFFERS, Scripted
-from tests.support.scripts import TEXT
-from tests.telemetry.telling import counted, telling
+from router.testing.tone import tone
+from tests.support.inside import serving_inside
+from tests.support.scripts import SPEECH, TEXT, asking
+from tests.support.wire import connected, exchange
+from tests.telemetry.telling import counted, series, telling
 
 LENGTH = len(TEXT)
 PCM_BYTES = 4_800
@@ -280,3 +285,68 @@ async def test_a_breaker_that_opens_is_counted_and_its_state_is_told(tmp_path: P
     assert after['tts_breaker_wait_seconds{provider="ill",upstream_model="tone-1"}'] > 0
     assert (after['tts_model_ready{model="it"}'], after["tts_ready"]) == (0, 0)
     assert moved['tts_fallbacks_total{model="it",provider="ill",reason="resting"}'] == 1
+
+
+async def test_a_caller_who_leaves_is_counted_as_that_and_the_provider_has_not_failed(
+    tmp_path: Path,
+) -> None:
+    for_ever = asyncio.Event()
+    voice = Scripted(Script(speaking=(Tone(0.1), Until(for_ever))))
+    config = {"models": {"it": {"routes": [{"provider": "one"}]}}}
+    async with serving_inside(config, tmp_path, one=voice) as server:
+        before = series((await exchange(server.url, "/metrics")).body.decode())
+        async with connected(server.url) as line:
+            await line.ask(SPEECH, asking())
+            assert await line.piece(await line.head())
+        async with asyncio.timeout(5):
+            await server.until(lambda seen: bool(seen.records))
+        moved = counted(before, series((await exchange(server.url, "/metrics")).body.decode()))
+
+    left = 'model="it",outcome="abandoned"'
+    assert moved[f'tts_requests_total{{{left},shape="openai",status_class="2xx"}}'] == 1
+    assert moved[f"tts_request_seconds_count{{{left}}}"] == 1
+    assert moved[attempt("one", "spoken")] == 1
+    assert not any("unspoken" in name or "broken" in name for name in moved)
+
+
+async def test_a_refusal_by_a_limit_is_counted_once_by_what_was_reached(tmp_path: Path) -> None:
+    key, reads = "sk-of-a-caller-0123456789", "for-prometheus-alone-0123"
+    one = {"key": key, "limits": {"requests_per_minute": 1, "requests_burst": 1}}
+    config = {"accounts": {"keys": {"one": one}}, "metrics": {"key": reads}}
+    async with telling(tmp_path, config, one=Scripted(BRIEF)) as it:
+        it.client.headers["Authorization"] = f"Bearer {key}"
+        assert [(await it.asks()).status_code for _ in range(3)] == [200, 429, 429]
+        it.client.headers["Authorization"] = f"Bearer {reads}"
+        told = await it.metrics()
+
+    reached = 'measure="requests",scope="key",use="speech"'
+    assert told[f"tts_limit_refusals_total{{{reached}}}"] == 2
+    refused = 'model="it",outcome="refused"'
+    assert told[f'tts_requests_unspoken_total{{{refused},reason="rate_limited"}}'] == 2
+    assert told[f'tts_requests_total{{{refused},shape="openai",status_class="4xx"}}'] == 2
+
+
+async def test_a_sample_of_a_voice_that_is_not_used_is_told_as_a_change(tmp_path: Path) -> None:
+    config = {"models": {"it": {"routes": [{"provider": "one"}], "clone_fallback": "preset"}}}
+    sound = b"".join(chunk for _, chunk in tone(3.0, AudioFormat("pcm", 24_000, 1), 0.1))
+    clip = {"prompt_audio": ("x.wav", header(24_000, 1, len(sound)) + sound)}
+    async with telling(tmp_path, config, one=Scripted(BRIEF)) as it:
+        fields = {"model": "it", "input": TEXT, "voice": "alloy"}
+        answer = await it.client.post(SPEECH, data=fields, files=clip)
+        told = await it.metrics()
+
+    assert answer.status_code == 200, answer.text
+    assert told.items() >= substituted("one", "preset").items()
+
+
+async def test_a_providers_own_limit_is_counted_where_it_is_reached(tmp_path: Path) -> None:
+    limits = {"requests_per_minute": 1, "requests_burst": 1}
+    config = {"providers": {"one": {"kind": "one", "limits": limits}, "two": {"kind": "two"}}}
+    async with telling(tmp_path, config, one=Scripted(BRIEF), two=Scripted(BRIEF)) as it:
+        assert [(await it.asks()).status_code for _ in range(3)] == [200] * 3
+        told = await it.metrics()
+
+    reached = 'measure="requests",scope="provider",use="speech"'
+    assert told[f"tts_limit_refusals_total{{{reached}}}"] == 2
+    assert told[attempt("one", "busy")] == 2
+    assert told[attempt("two", "spoken")] == 2

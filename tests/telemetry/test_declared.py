@@ -94,7 +94,7 @@ SAMPLE = Sample(
     limits_lost=False,
     books_lost=False,
     kept={"memory": Kept(1, 2)},
-    jobs=JobFigures({"queued": 1}, 5.0),
+    jobs=JobFigures({"queued": 1}, 5.0, 100),
 )
 
 

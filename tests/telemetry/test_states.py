@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from router.cli import main
+from router.contract.caller import OpenGate, Trouble
 from router.contract.errors import BadKey
 from router.contract.provider import ServingPath, State
 from router.registry import Kinds
 from router.settings.structs import Settings
+from router.telemetry.loop_delay import EVERY_S
 from router.testing.script import Raise, Script, Tone, Until
 from router.testing.scripted import Scripted
 from tests.support.inside import serving_inside
@@ -26,6 +29,7 @@ from tests.telemetry.telling import configured, counted, series, telling
 
 BRIEF = Script(speaking=(Tone(0.05),))
 CALLER = "sk-of-a-caller-0123456789"
+LATE = "tts_event_loop_delay_seconds_count"
 METRICS_KEY = "for-prometheus-alone-0123"
 
 
@@ -212,3 +216,73 @@ async def test_credit_that_was_charged_is_counted(tmp_path: Path) -> None:
 
 def routes() -> dict[str, Any]:
     return {"routes": [{"provider": "one"}]}
+
+
+async def test_jobs_are_counted_and_seen(tmp_path: Path) -> None:
+    ended = 'tts_job_changes_total{model="it",state="completed"}'
+    async with telling(tmp_path, one=Scripted(BRIEF)) as it:
+        before = await it.metrics()
+        taken = await it.client.post("/v1/audio/speech/jobs", json=asking())
+        assert taken.status_code == 202, taken.text
+        async with asyncio.timeout(15):
+            while not (after := await it.metrics()).get(ended):  # told just after it is so
+                pass
+
+    assert before['tts_jobs{state="completed"}'] == after['tts_jobs{state="queued"}'] == 0
+    assert after['tts_jobs{state="completed"}'] == 1
+    moved = counted(before, after)
+    accepted = 'model="it",outcome="accepted",shape="openai",status_class="2xx"'
+    piece = 'model="it",outcome="spoken",shape="jobs",status_class="2xx"'
+    assert moved[f"tts_requests_total{{{accepted}}}"] == 1
+    assert moved[f"tts_requests_total{{{piece}}}"] == 1
+    assert not any(name.startswith("tts_first_audio") for name in moved), "nobody listens yet"
+    assert moved['tts_job_changes_total{model="it",state="queued"}'] == 1
+    assert moved[ended] == 1
+    assert moved['tts_job_seconds_count{model="it",state="completed"}'] == 1
+    assert after["tts_jobs_oldest_queued_seconds"] == 0
+    assert after["tts_jobs_disk_bytes"] > 0
+
+
+class Forgetful(OpenGate):
+    """A gate whose store is gone."""
+
+    def troubles(self) -> list[Trouble]:
+        return [Trouble("the books are lost", stops=False, store="books")]
+
+
+async def test_books_that_are_lost_are_seen(tmp_path: Path) -> None:
+    async with telling(tmp_path, one=Scripted(BRIEF)) as it:
+        it.speaker.gate = Forgetful()
+        told = await it.metrics()
+
+    assert (told["tts_books_lost"], told["tts_limits_lost"]) == (1, 0)
+
+
+async def test_a_timer_that_comes_late_is_seen(tmp_path: Path) -> None:
+    async with telling(tmp_path, one=Scripted(BRIEF)) as it:
+        before = await it.metrics()
+        time.sleep(1.1 + EVERY_S)  # noqa: ASYNC251  # what must not be: it blocks the loop
+        async with asyncio.timeout(5):
+            while (after := await it.metrics())[LATE] == before[LATE]:
+                pass
+
+    assert after["tts_event_loop_delay_seconds_sum"] > 1
+    assert after[LATE] - after['tts_event_loop_delay_seconds_bucket{le="1.0"}'] >= 1
+
+
+async def test_what_a_job_costs_is_counted_at_its_end(tmp_path: Path) -> None:
+    model = {"price": {"credits_per_1k_chars": 1.0}, **routes()}
+    accounts = {"keys": {"paying": {"key": CALLER, "credits": 5}}}
+    config = {"models": {"it": model}, "accounts": accounts, "metrics": {"key": METRICS_KEY}}
+    async with telling(tmp_path, config, one=Scripted(BRIEF)) as it:
+        paying = {"Authorization": f"Bearer {CALLER}"}
+        body = asking(input="x" * 100)
+        taken = await it.client.post("/v1/audio/speech/jobs", json=body, headers=paying)
+        assert taken.status_code == 202, taken.text
+        it.client.headers["Authorization"] = f"Bearer {METRICS_KEY}"
+        charged = 'tts_credits_charged_total{model="it",provider="one"}'
+        async with asyncio.timeout(15):
+            while not (cost := (await it.metrics()).get(charged)):
+                pass
+
+    assert cost == pytest.approx(0.1)

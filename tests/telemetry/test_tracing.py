@@ -13,7 +13,9 @@ import pytest_asyncio
 
 from router.contract.record import SpeechRecord
 from router.contract.trace import trace_context
+from router.settings.tracing import Tracing
 from router.telemetry import tracing
+from router.telemetry.otlp import Otlp
 from router.telemetry.tracing import QUEUE, Ended, Tracer
 from router.testing.misbehaving import refuses
 from tests.dispatch.indices import words
@@ -161,6 +163,23 @@ async def test_what_the_caller_does_not_record_is_not_recorded(
     assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-00", first), "but the trace is told"
 
 
+async def test_each_piece_of_a_job_is_a_span_of_its_own(there: World, collector: Collector) -> None:
+    await there.heal()
+    body = {"model": "it", "input": TEXT, "voice": "alloy", "response_format": "wav"}
+    assert (await exchange(there.url, f"{SPEECH}/jobs", body)).status in (200, 201, 202)
+
+    def piece() -> str | None:
+        found = (span for span in collector.spans if span.name == "jobs")
+        return next((span.attributes["tts.request_id"] for span in found), None)
+
+    await collector.until(lambda _: piece() is not None)
+    request, parts = await collector.of(piece() or "")
+    assert request.kind == INTERNAL
+    assert parts.keys() == PARTS | {"attempt first"}
+    span = parts["attempt first"].span_id
+    assert f"00-{request.trace_id}-{span}-03" in traced(there.first)
+
+
 async def test_a_refusal_is_no_failure_of_ours(there: World, collector: Collector) -> None:
     await there.heal()
     await said(there, "refused", model="nobody")
@@ -216,6 +235,38 @@ async def test_a_collector_that_refuses_harms_nobody(there: World, collector: Co
     await asyncio.to_thread(there.server.log.until, lambda log: again in log.text)
     assert there.server.log.text.count(lost) == 1
     assert "opentelemetry" not in there.server.log.text
+
+
+async def test_what_is_not_taken_for_a_moment_is_sent_again(
+    there: World, collector: Collector
+) -> None:
+    await there.heal()
+    collector.status, before = 503, len(collector.headers)
+    try:
+        await said(there, "sent-again")
+        await collector.until(lambda seen: len(seen.headers) > before)
+    finally:
+        collector.status = 200
+
+    await collector.of("sent-again")
+
+
+async def test_sending_is_given_up_at_once_when_it_is_closed(collector: Collector) -> None:
+    collector.stalls, before = True, len(collector.headers)
+    sink = Otlp(Tracing(enabled=True, endpoint=collector.url))
+    made = record(1)
+    assert made.trace is not None
+    try:
+        sending = asyncio.to_thread(sink.send, [(made, made.trace, time.time_ns())])
+        task = asyncio.ensure_future(sending)
+        await collector.until(lambda seen: len(seen.headers) > before)
+        began = time.perf_counter()
+        sink.close()
+        assert not await task
+    finally:
+        collector.stalls = False
+
+    assert time.perf_counter() - began < 2.0
 
 
 async def test_what_waits_is_sent_when_the_server_ends(

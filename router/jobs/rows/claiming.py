@@ -24,8 +24,8 @@ class Claim(msgspec.Struct, frozen=True):
     lease_ms: int
     most_bytes: int
     """All that may lie in the folder."""
-    with_suspects: bool = True
-    """Whether it may be one that was begun in vain; if not, nothing is taken when it is its turn."""
+    with_orphans: bool = True
+    """Whether it may be one whose holder has died; else nothing is taken when its turn comes."""
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +35,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     holder: str
     attempts: int
     """Claims without a new piece, this one included."""
+    is_orphan: bool
+    """Whoever had it died, and no piece of it was spoken since."""
     order: Order
     held: Held | None
     """Who has spoken so far."""
@@ -95,6 +97,7 @@ def release(connection: sa.Connection, releases: Sequence[Release]) -> list[None
                 lease_until_ms=0,
                 next_ms=now_ms() + one.after_ms,
                 attempts=jobs.c.attempts - (0 if one.counts else is_first),
+                is_orphan=False,
                 disk_bytes=sa.case((has_begun, jobs.c.disk_bytes), else_=0),
             )
         )
@@ -119,17 +122,18 @@ def _claimed(connection: sa.Connection, one: Claim) -> Claimed | None:
     """Nothing new where the claim was made already, and its commit not heard of."""
     if again := _of(connection, one.holder):
         return again
-    room = one.most_bytes - (connection.scalar(TAKEN_BYTES) or 0)
+    room = one.most_bytes - int(connection.scalar(TAKEN_BYTES) or 0)  # PostgreSQL: a Decimal
     next_one = _NEXT.where(jobs.c.needs_bytes - jobs.c.disk_bytes <= room).cte("next_one")
     change = (
         sa.update(jobs)
         .where(jobs.c.turn.in_(sa.select(next_one.c.turn)))
-        .where(sa.true() if one.with_suspects else jobs.c.attempts == 0)
+        .where(sa.true() if one.with_orphans else jobs.c.state == "queued")
         .values(
             state="running",
             holder=one.holder,
             lease_until_ms=now_ms() + one.lease_ms,
             attempts=jobs.c.attempts + 1,
+            is_orphan=sa.or_(jobs.c.is_orphan, jobs.c.state == "running"),
             started_ms=sa.func.coalesce(jobs.c.started_ms, now_ms()),
             disk_bytes=sa.case(
                 (jobs.c.disk_bytes < jobs.c.needs_bytes, jobs.c.needs_bytes),
@@ -152,6 +156,7 @@ def _of(connection: sa.Connection, holder: str) -> Claimed | None:
         job=job_of(row),
         holder=holder,
         attempts=row["attempts"],
+        is_orphan=row["is_orphan"],
         order=decoded(row["order"]),
         held=None if held is None else msgspec.msgpack.decode(held, type=Held),
         needs_bytes=row["needs_bytes"],

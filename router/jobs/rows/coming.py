@@ -16,7 +16,7 @@ from router.accounts.posting import post
 from router.contract.errors import IdempotencyConflict, Overloaded, SpeechError
 from router.jobs.job import Job
 from router.jobs.rows.told import COLUMNS, job_of
-from router.jobs.taking import Coming, New
+from router.jobs.taking import Coming, New, Once
 from router.settings.jobs import LONGEST_KEEP_S
 from router.store.dialects import now_ms
 from router.store.schema import NAME, jobs
@@ -64,20 +64,23 @@ def _undo(connection: sa.Connection, coming: Coming) -> list[Job]:
     return []
 
 
+def again(connection: sa.Connection, owner: str, once: Once) -> list[Job]:
+    """The jobs that came in under an Idempotency-Key before. Raises IdempotencyConflict."""
+    same = sa.and_(jobs.c.owner == owner, jobs.c.once == once.name)
+    before = _found(connection, same)
+    if before:
+        contents = connection.scalar(sa.select(jobs.c.contents).where(same).limit(1))
+        if contents != once.contents:
+            raise IdempotencyConflict("This Idempotency-Key was used for another submission.")
+    return before
+
+
 def _known(connection: sa.Connection, coming: Coming) -> list[Job]:
     """What came of it before: its commit was not heard of, or its Idempotency-Key came again.
     Raises IdempotencyConflict."""
     if before := _found(connection, jobs.c.id.in_([one.id for one in coming.jobs])):
         return before
-    if coming.once is None:
-        return []
-    same = sa.and_(jobs.c.owner == coming.owner, jobs.c.once == coming.once)
-    before = _found(connection, same)
-    if before:
-        contents = connection.scalar(sa.select(jobs.c.contents).where(same).limit(1))
-        if contents != coming.contents:
-            raise IdempotencyConflict("This Idempotency-Key was used for another submission.")
-    return before
+    return [] if coming.once is None else again(connection, coming.owner, coming.once)
 
 
 def _check_room(connection: sa.Connection, coming: Coming) -> None:
@@ -117,14 +120,14 @@ def _reserve(connection: sa.Connection, dues: Sequence[Due], at_ms: int) -> None
 
 def _row(coming: Coming, item: int, new: New, at_ms: int) -> dict[str, Any]:
     submission, request = new.submission, new.submission.request
-    due = new.due
+    due, once = new.due, coming.once
     return {
         "id": new.id,
         "owner": coming.owner,
         "batch": coming.batch,
         "item": item,
-        "once": coming.once,
-        "contents": coming.contents,
+        "once": None if once is None else once.name,
+        "contents": None if once is None else once.contents,
         "shape": request.shape,
         "model": new.model[:NAME],
         "asked_model": submission.asked_model[:NAME],
@@ -162,6 +165,7 @@ _FRESH = {
     "holder": None,
     "lease_until_ms": 0,
     "attempts": 0,
+    "is_orphan": False,
     "cancel_wanted": False,
     "characters_done": 0,
     "pieces_done": 0,

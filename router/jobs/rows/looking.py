@@ -73,7 +73,7 @@ def queue(connection: sa.Connection) -> dict[str, int]:
         .where(jobs.c.state == "running")
         .group_by(jobs.c.owner)
     )
-    rounds = Counter(dict(connection.execute(under_way).tuples().all()))
+    rounds: Counter[str] = Counter(dict(connection.execute(under_way).all()))
     order: list[tuple[int, int, str]] = []
     for turn, (id, owner) in enumerate(connection.execute(query)):
         order.append((rounds[owner], turn, id))
@@ -84,7 +84,7 @@ def queue(connection: sa.Connection) -> dict[str, int]:
 def figures(connection: sa.Connection) -> Figures:
     """Counts by state, and since when the oldest waits."""
     counts = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
-    states: dict[State, int] = dict(connection.execute(counts).tuples().all())
+    states: dict[State, int] = dict(connection.execute(counts).all())
     oldest = sa.select(now_ms() - sa.func.min(jobs.c.created_ms)).where(jobs.c.state == "queued")
     disk = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.disk_bytes), 0))
     return Figures(
@@ -103,7 +103,7 @@ def overdue(connection: sa.Connection) -> list[str]:
 def known(connection: sa.Connection, ids: Sequence[str]) -> dict[str, State]:
     """Those of these jobs that are there, with their state."""
     query = sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(ids))
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def forget(connection: sa.Connection, asked: Sequence[None]) -> list[list[str]]:

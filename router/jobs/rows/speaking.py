@@ -96,6 +96,7 @@ def _speak(connection: sa.Connection, one: Spoken) -> bool:
         connection,
         one.id,
         attempts=0,
+        is_orphan=False,
         provider=piece.provider[:NAME],
         **({} if held is None else {"held": held}),
     )
@@ -104,21 +105,21 @@ def _speak(connection: sa.Connection, one: Spoken) -> bool:
 
 def _sum_up(connection: sa.Connection, id: str, **more: object) -> None:
     """Write to the job what its pieces are together."""
-    total = connection.execute(_TOTAL.where(pieces.c.job == id)).one()
-    is_more = jobs.c.disk_bytes < total.bytes
+    sums = connection.execute(_TOTAL.where(pieces.c.job == id)).one()
+    count, characters, audio_ms, size = map(int, sums)  # PostgreSQL gives Decimals
     values = {
-        "pieces_done": total.count,
-        "characters_done": total.characters,
-        "audio_ms": total.audio_ms,
-        "disk_bytes": sa.case((is_more, total.bytes), else_=jobs.c.disk_bytes),
+        "pieces_done": count,
+        "characters_done": characters,
+        "audio_ms": audio_ms,
+        "disk_bytes": sa.case((jobs.c.disk_bytes < size, size), else_=jobs.c.disk_bytes),
     }
     connection.execute(sa.update(jobs).where(jobs.c.id == id).values(values | more))
 
 
 _TOTAL = sa.select(
-    sa.func.count().label("count"),
+    sa.func.count(),
     *(
-        sa.func.coalesce(sa.func.sum(pieces.c[name]), 0).label(name)
+        sa.func.coalesce(sa.func.sum(pieces.c[name]), 0)
         for name in ("characters", "audio_ms", "bytes")
     ),
 )

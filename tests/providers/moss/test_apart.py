@@ -92,7 +92,7 @@ def test_a_cache_that_cannot_be_written_is_told_in_a_line(layout: Layout, tmp_pa
 def test_what_failed_on_the_way_is_looked_at_again_and_the_rest_is_not(
     layout: Layout, tmp_path: Path
 ) -> None:
-    fast.made(layout, tmp_path, "exact", 1, Waiting())
+    fast.made_here(layout, tmp_path, "exact", (1, 1), Waiting())
     (proof,) = tmp_path.glob("*/proof.json")
     known = msgspec.json.decode(proof.read_bytes(), type=list[Verdict])
     proof.write_bytes(msgspec.json.encode([one for one in known if one.part != "decoder"]))

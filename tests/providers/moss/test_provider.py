@@ -17,7 +17,7 @@ from providers.moss_tts_nano.engine.engine import Engine
 from providers.moss_tts_nano.prove import PARTS
 from providers.moss_tts_nano.provider import Moss
 from router.contract.errors import Busy, NotReady, ProviderError, Refused
-from router.contract.provider import Provider
+from router.contract.provider import HasState, Provider, ServingPath
 from router.contract.record import AssetsProgress, Event, OffersChanged, SpeechDoubted
 from router.testing.subject import decoded
 from router.testing.watch import becomes
@@ -246,6 +246,8 @@ async def test_the_first_start_builds_and_proves_and_says_so(
             await provider.health()
         await until_ready(provider)
         fast = await said(provider, order())
+        assert isinstance(provider, HasState)
+        assert provider.state().paths == dict.fromkeys(PARTS, ServingPath("exact"))
     assert isinstance(events[-1], OffersChanged)
     stages = {event.stage for event in events if isinstance(event, AssetsProgress)}
     assert {"building", "proving"} <= stages

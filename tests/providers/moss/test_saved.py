@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from providers.moss_tts_nano import provider as moss_provider
 from providers.moss_tts_nano import saved as saving
 from providers.moss_tts_nano.parts import Ints
 from providers.moss_tts_nano.provider import Moss
@@ -147,6 +148,12 @@ async def test_a_deleted_voice_is_gone_from_everywhere(tiny_moss: Path, tmp_path
     assert [file.name for file in files(tmp_path / "data")] == [f"{renewed.id}.json"]
 
 
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moss_provider, "LOOK_S", 0.1)
+
+
+@pytest.mark.usefixtures("looks_often")
 async def test_nothing_of_a_deleted_voice_is_left_in_memory(
     tiny_moss: Path, tmp_path: Path
 ) -> None:
@@ -178,6 +185,7 @@ async def test_every_change_is_told(tiny_moss: Path, tmp_path: Path) -> None:
         assert events == [OffersChanged("moss")] * 2
 
 
+@pytest.mark.usefixtures("looks_often")
 async def test_what_another_process_keeps_or_deletes_is_noticed(
     tiny_moss: Path, tmp_path: Path
 ) -> None:

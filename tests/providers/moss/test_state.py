@@ -12,10 +12,10 @@ from providers.moss_tts_nano.engine.tally import STAGES
 from providers.moss_tts_nano.memory import available_bytes, resident_bytes
 from providers.moss_tts_nano.prove import PARTS
 from router.contract.errors import NotReady
-from router.contract.provider import HasState, Provider, State
+from router.contract.provider import HasState, Provider, ServingPath, State
 from router.contract.record import ChunkRegenerated, Event, SpeechDoubted
 from router.testing.watch import becomes
-from tests.providers.moss.opening import FORMAT, opened, order, ready, said
+from tests.providers.moss.opening import FORMAT, opened, order, ready, said, until_ready
 
 TEXT = "The kettle is on, the door is open, and nobody minds the rain."
 MB = 1024 * 1024
@@ -70,6 +70,17 @@ async def test_names_are_the_same_before_a_start_and_after(tiny_moss: Path, tmp_
     assert without.gauges.keys() == there.gauges.keys()
     assert without.counters.keys() == there.counters.keys()
     assert there.facts == dict.fromkeys(PARTS, "shipped: the settings say so")
+    assert there.paths == dict.fromkeys(PARTS, ServingPath("reference", "the settings say so"))
+    assert there.gauges["load_seconds"] > without.gauges["load_seconds"] == 0
+
+
+async def test_8_bits_are_told_of_the_parts_that_have_them(tiny_moss: Path, tmp_path: Path) -> None:
+    async with opened(tiny_moss, tmp_path, graphs="auto", precision="int8") as provider:
+        await until_ready(provider)
+        paths = state(provider).paths
+
+    assert paths["language_model"] == paths["fixed_frames"] == ServingPath("int8")
+    assert paths["decoder"] == paths["encoder"] == ServingPath("exact")
 
 
 async def test_a_chunk_that_is_made_again_is_an_event_of_its_own(

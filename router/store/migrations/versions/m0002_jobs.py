@@ -33,6 +33,7 @@ def _jobs() -> None:
         sa.Column("holder", sa.String(64)),
         sa.Column("lease_until_ms", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("is_orphan", sa.Boolean(), nullable=False),
         sa.Column("cancel_wanted", sa.Boolean(), nullable=False),
         sa.Column("shape", sa.String(16), nullable=False),
         sa.Column("model", sa.String(256), nullable=False),
