@@ -30,7 +30,7 @@ from router.api.catalogue import CatalogueController
 from router.api.door import Door, door_of, named
 from router.api.errors import NoSuchPath
 from router.api.job_files import JobFilesController
-from router.api.job_info import info_of
+from router.api.job_info import JobInfo, info_of
 from router.api.jobs import JobsController
 from router.api.metrics import MetricsController
 from router.api.operations import OperationsController
@@ -52,7 +52,8 @@ from router.dispatch.probes import Probes
 from router.dispatch.reloading import Reloads
 from router.dispatch.speaker import Speaker
 from router.dispatch.succession import Succession
-from router.jobs.entrance import office_of
+from router.jobs.entrance import address_of, office_of
+from router.jobs.job import Job
 from router.jobs.office import Office
 from router.registry import Kinds
 from router.routing import latin
@@ -184,7 +185,10 @@ async def working(settings: Settings, kinds: Kinds, house: House) -> AsyncIterat
             house.drain_s = settings.timeouts.drain_s
             opening = _for_work(settings, ensemble)
             speaker = (await running.follow(opening, settings.timeouts.total_s)).speaker
-            async with _office(settings, ensemble, running, house):
+            telling = _telling(settings)
+            async with office_of(
+                settings, ensemble, running.holding, house, telling=telling, takes=False
+            ):
                 yield speaker
 
 
@@ -203,34 +207,9 @@ async def _for_work(settings: Settings, ensemble: Ensemble) -> AsyncIterator[_Wo
         yield _Working(speaker)
 
 
-@asynccontextmanager
-async def _office(
-    settings: Settings,
-    ensemble: Ensemble,
-    running: Succession[_Running] | Succession[_Working],
-    house: House,
-) -> AsyncIterator[Office | None]:
-    """Where jobs are taken, and spoken if the config says so; `None`: they are not."""
-    if not settings.jobs.enabled:
-        yield None
-        return
-    async with office_of(
-        settings,
-        ensemble.secret,
-        running.holding,
-        house,
-        at_once=settings.jobs.workers * settings.jobs.at_once,
-        publish=ensemble.observers.noticed,
-        telling=partial(info_of, base=_address(settings)),
-    ) as office:
-        yield office
-
-
-def _address(settings: Settings) -> str:
-    """Where callers reach the router, as far as the config tells."""
-    server = settings.server
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    return (server.public_url or f"http://{host}:{server.port}").rstrip("/")
+def _telling(settings: Settings) -> Callable[[Job], JobInfo]:
+    """How receivers of webhooks are told of a job."""
+    return partial(info_of, base=address_of(settings))
 
 
 def create_app(
@@ -260,7 +239,13 @@ def create_app(
                 probes = Probes(entrance.running.holding)
                 publish = ensemble.observers.noticed
                 async with (
-                    _office(settings, ensemble, entrance.running, house) as entrance.office,
+                    office_of(
+                        settings,
+                        ensemble,
+                        entrance.running.holding,
+                        house,
+                        telling=_telling(settings),
+                    ) as entrance.office,
                     reloads.served(settings, adopt, house, publish),
                     probes.kept_up(),
                     watched(exposition.counting.loop_delay.add),

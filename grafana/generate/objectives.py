@@ -5,7 +5,9 @@ from __future__ import annotations
 from grafana.generate.panels import GREEN, RED, YELLOW, About, Line, Panel, graph, number
 from grafana.generate.queries import MODEL
 
-VALID = 'outcome!~"abandoned|accepted",status_class!="4xx"'
+LIVE = 'shape!="jobs"'
+"""Requests whose callers listen: not the pieces of jobs."""
+VALID = f'{LIVE},outcome!~"abandoned|accepted",status_class!="4xx"'
 """Requests that count for availability: neither the caller's fault, nor left, nor jobs."""
 SOON_S = "2.0"
 """Seconds to the first sound that the objective allows: a bucket of its histogram."""
@@ -23,7 +25,7 @@ def spoken() -> Panel:
         "caller, over the time that is shown. The objective is 99.5 %.",
         "percentunit",
     )
-    whole = f'sum(increase(tts_requests_total{{{MODEL},outcome="spoken"}}[$__range]))'
+    whole = f'sum(increase(tts_requests_total{{{MODEL},{LIVE},outcome="spoken"}}[$__range]))'
     valid = f"sum(increase(tts_requests_total{{{MODEL},{VALID}}}[$__range]))"
     steps = [(0.99, YELLOW), (SPOKEN_SHARE, GREEN)]
     return number(about, Line(f"({whole} or vector(0)) / {valid}"), steps=steps, below=RED)

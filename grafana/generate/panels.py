@@ -101,6 +101,8 @@ def states(about: About, *lines: Line, named: Mapping[int, tuple[str, str]]) -> 
         .height(8)
         .interval(_STEP)
         .mappings([shapes.ValueMap(options=values)])
+        .fill_opacity(70)
+        .line_width(0)
         .show_value(words.VisibilityMode.NEVER)
         .legend(_legend())
     )
@@ -110,7 +112,7 @@ def rows(about: About, line: Line, *, hidden: Sequence[str] = ()) -> Panel:
     """A table with a row for each series; its labels are the columns, but for the `hidden`."""
     left_out = dict.fromkeys(("Time", "__name__", "Value", *hidden), True)
     tidied = shapes.DataTransformerConfig("organize", options={"excludeByName": left_out})
-    panel = _framed(Table(), about, [line], instant=True).span(12).height(8)
+    panel = _framed(Table(), about, [line], instant=True).span(12).height(8).show_header(True)
     return panel.with_transformation(tidied)
 
 

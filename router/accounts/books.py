@@ -22,7 +22,7 @@ from router.store.schema import accounts, entries, holders, reservations
 SWEEP = 500
 """Reservations that are released at once."""
 RENEWALS = 6
-"""In the time of one lease: also how soon it is noticed that the store is lost, while nobody asks."""
+"""In the time of one lease: while nobody asks, it is also how a lost store is noticed."""
 RETURN_S = 1.0
 """Between two looks whether a lost store is back."""
 FOLDS = 20

@@ -27,3 +27,9 @@ async def opened(
                 change = opening(one.key.id, time.time_ns() // 1_000_000, one.credit_nano)
                 await books.post(change)
         yield keys, books, StoredUsage(store)
+
+
+async def has_any(url: Secret) -> bool:
+    """Whether there is a key in a store."""
+    async with store_opened(url) as store:
+        return bool(await StoredKeys(store).page("", 1))

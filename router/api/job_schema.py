@@ -25,7 +25,7 @@ STRUCTS = (
     *(Ticket, FinishedSpeech, JobStatus, JobEnvelope),
 )
 _REF = "#/components/schemas/{name}"
-_SHAPES = (OpenAISpeech, LeaperSpeech, NanoGPTSpeech, NanoGPTJob)
+_SHAPES = (OpenAISpeech, LeaperSpeech, NanoGPTSpeech)
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _AUDIO = {media: _BINARY for media in sorted(set(CONTENT_TYPES.values()))}  # noqa: C420 - read only
 _EXAMPLES = {
@@ -64,7 +64,7 @@ def complete(path: str, method: str, operation: dict[str, Any]) -> None:
     """Add what is read and sent by hand."""
     responses = operation["responses"]
     if path in tts.PATHS:
-        content = {"schema": _of(NanoGPTJob), "example": _TTS_EXAMPLE}
+        content = {"schema": _tts_body(), "example": _TTS_EXAMPLE}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
         responses["202"] = _said("A ticket: poll with its runId and model.", Ticket)
         responses["200"] = _said("Spoken: its address, or the audio itself.", FinishedSpeech)
@@ -103,7 +103,7 @@ def _complete_poll(operation: dict[str, Any]) -> None:
 
 
 def _bodies() -> dict[str, Any]:
-    shapes = {"anyOf": [_of(shape) for shape in _SHAPES]}
+    shapes = {"anyOf": [*(_of(shape) for shape in _SHAPES), _tts_body()]}
     one = {"allOf": [shapes, _of(JobTerms)]}
     items = {"type": "array", "minItems": 1, "maxItems": 1_000, "items": {"type": "object"}}
     batch = {"type": "object", "properties": {ITEMS: items}, "required": [ITEMS]}
@@ -117,6 +117,12 @@ def _bodies() -> dict[str, Any]:
         "application/json": {"schema": {"anyOf": [one, many]}, "examples": _EXAMPLES},
         "multipart/form-data": {"schema": form},
     }
+
+
+def _tts_body() -> dict[str, Any]:
+    """The text has one of two names."""
+    named = {"anyOf": [{"required": ["text"]}, {"required": ["input"]}]}
+    return {"allOf": [_of(NanoGPTJob), named]}
 
 
 def _said(description: str, *structs: type[msgspec.Struct]) -> dict[str, Any]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
 from router.accounts.entrance import has_store
-from router.contract.provider import Secret
-from router.contract.record import Event
+from router.dispatch.ensemble import Ensemble
 from router.dispatch.house import House
+from router.jobs.holding import Holding
 from router.jobs.job import Job
-from router.jobs.office import Office, Speaking
+from router.jobs.office import Office
 from router.jobs.opening import Opening, Room
 from router.settings.structs import Settings
 
@@ -21,16 +21,19 @@ from router.settings.structs import Settings
 @asynccontextmanager
 async def office_of(
     settings: Settings,
-    secret: Secret,
-    holding: Callable[[], AbstractContextManager[Speaking]],
+    ensemble: Ensemble,
+    holding: Holding,
     house: House,
     *,
-    at_once: int,
-    publish: Callable[[Event], None],
     telling: Callable[[Job], Any],
-) -> AsyncIterator[Office]:
-    """The office while the block lasts; it speaks `at_once` jobs itself. What was left unfinished
-    is taken up at once, where there is a store already."""
+    takes: bool = True,
+) -> AsyncIterator[Office | None]:
+    """The office while the block lasts, which speaks as many jobs itself as the config says; `None`
+    where there are to be none. Its store is opened at once where there is one already, or where
+    nobody hands jobs in here (`takes` is false); else with the first job."""
+    if not settings.jobs.enabled:
+        yield None
+        return
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Room]:
@@ -38,19 +41,19 @@ async def office_of(
         from router.jobs.room import room_of  # noqa: PLC0415
 
         async with room_of(
-            settings,
-            secret,
-            holding,
-            house,
-            at_once=at_once,
-            publish=publish,
-            telling=telling,
-            ended=office.ended,
+            settings, ensemble, holding, house, telling=telling, ended=office.ended
         ) as room:
             yield room
 
     opening = Opening(opened)
-    office = Office(settings.jobs, opening, holding, publish)
+    office = Office(settings.jobs, opening, holding, ensemble.observers.noticed)
     is_there = has_store(settings) or bool(settings.accounts and settings.accounts.store)
-    async with opening.at_hand(at_once=is_there):
+    async with opening.at_hand(at_once=is_there or not takes):
         yield office
+
+
+def address_of(settings: Settings) -> str:
+    """Where callers reach the router, as far as the config tells."""
+    server = settings.server
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return (server.public_url or f"http://{host}:{server.port}").rstrip("/")

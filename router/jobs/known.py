@@ -13,6 +13,8 @@ from router.store.errors import StoreUnavailable
 
 KEPT_S = 0.5
 """For so long an answer is given again."""
+LATE_S = 1.0
+"""For so long somebody waits who could be told what was known last."""
 KEPT = 10_000
 
 
@@ -40,8 +42,13 @@ class Known:
         kept = self._jobs.get(id)
         if kept is not None and time.monotonic() - kept[1] < within_s:
             return kept[0]
+        asked = self._asked(id)
+        if kept is not None:
+            await asyncio.wait([asked], timeout=LATE_S)
+            if not asked.done():
+                return kept[0]
         try:
-            return await asyncio.shield(self._asked(id))
+            return await asyncio.shield(asked)
         except StoreUnavailable:
             if kept is None:
                 raise

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,8 +15,8 @@ from router.accounts.lookup import Lookup
 from router.contract.caller import Caller
 from router.contract.errors import InvalidRequest, Overloaded
 from router.contract.record import Event
-from router.dispatch.speaker import Speaker
 from router.jobs.changes import changed
+from router.jobs.holding import Holding
 from router.jobs.intake import Intake
 from router.jobs.job import Job, JobAudio, NoSuchJob, Page, Submission
 from router.jobs.known import Known
@@ -34,13 +34,6 @@ _CANCEL_S = 4.0
 """How long who cancels waits for a job that another process speaks; it hears of it in a second."""
 
 
-class Speaking(Protocol):
-    """A config that is current."""
-
-    @property
-    def speaker(self) -> Speaker: ...
-
-
 class Office:
     """Jobs of one installation, as callers meet them."""
 
@@ -48,7 +41,7 @@ class Office:
         self,
         settings: Jobs,
         opening: Opening,
-        holding: Callable[[], AbstractContextManager[Speaking]],
+        holding: Holding,
         publish: Callable[[Event], None],
     ) -> None:
         self._settings = settings

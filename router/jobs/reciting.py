@@ -11,7 +11,7 @@ from typing import IO, TypeVar
 import msgspec
 
 from router.contract.errors import Overloaded
-from router.contract.record import SpeechRecord
+from router.contract.record import SpeechRecord, SpeechResumed
 from router.contract.speech import Held
 from router.dispatch.speaker import Speaker
 from router.dispatch.speech import Speech
@@ -61,6 +61,7 @@ class Reciter:
         try:
             async with speaker.speak(request, caller, record, terms) as speech:
                 size = await self._written(speech, number)
+                _note(speaker, speech, held)
                 record.status = 200
                 return Recited(_piece(speech, number, len(text), size), speech.held or held)
         except Overloaded:  # it waits for its turn: no news for anybody
@@ -96,6 +97,17 @@ class Reciter:
             raise
         await _in_thread(stack.close)
         return size
+
+
+def _note(speaker: Speaker, speech: Speech, before: Held | None) -> None:
+    """Tell observers that another goes on."""
+    now = speech.held
+    if before is not None and now is not None and now != before:
+        is_same = now.timbre == before.timbre
+        event = SpeechResumed(
+            speech.provider, speech.upstream_model, before.provider, speech.model, is_same
+        )
+        speaker.observers.noticed(event)
 
 
 def _piece(speech: Speech, number: int, characters: int, size: int) -> Piece:

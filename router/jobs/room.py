@@ -8,17 +8,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from router.accounts.opening import embedded
-from router.contract.provider import Secret
-from router.contract.record import Event
+from router.dispatch.ensemble import Ensemble
 from router.dispatch.house import House
 from router.jobs.archive import Archive
 from router.jobs.files import Files
+from router.jobs.holding import Holding
 from router.jobs.job import Job
 from router.jobs.opening import Room
 from router.jobs.rows.ending import Telling
 from router.jobs.upkeep import Upkeep, kept_up
 from router.jobs.webhooks.sender import sending
-from router.jobs.work import Ground, Holding
+from router.jobs.work import Ground
 from router.jobs.worker import Worker, at_work
 from router.settings.structs import Settings
 from router.store.opening import opened
@@ -47,37 +47,38 @@ class Closing:
 @asynccontextmanager
 async def room_of(
     settings: Settings,
-    secret: Secret,
+    ensemble: Ensemble,
     holding: Holding,
     house: House,
     *,
-    at_once: int,
-    publish: Callable[[Event], None],
     telling: Telling,
     ended: Callable[[Job], None],
 ) -> AsyncIterator[Room]:
-    """The room while the block lasts; with `at_once` it speaks so many jobs itself.
+    """The room while the block lasts; `ended` hears of every job that ends here.
 
     Raises:
         StoreUnusable: the store cannot be opened.
     """
-    jobs, closing = settings.jobs, Closing(house)
+    jobs, publish = settings.jobs, ensemble.observers.noticed
     files = Files(folder_of(settings))
     url = settings.accounts.store if settings.accounts is not None else None
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(opened(url or embedded(settings.data_dir)))
         archive = Archive(store, telling)
-        sender = await stack.enter_async_context(sending(store, secret, jobs.webhooks, publish))
+        sender = await stack.enter_async_context(
+            sending(store, ensemble.secret, jobs.webhooks, publish)
+        )
         await stack.enter_async_context(kept_up(Upkeep(archive, files, publish)))
         worker: Worker | None = None
-        if at_once:
+        if jobs.workers:
 
             def over(job: Job) -> None:
                 sender.wake()
                 ended(job)
 
+            closing = Closing(house)
             ground = Ground(archive, files, holding, closing)
-            worker = Worker(ground, jobs, at_once, publish, over)
+            worker = Worker(ground, jobs, jobs.workers * jobs.at_once, publish, over)
             await stack.enter_async_context(at_work(worker, closing.left_s))
         yield Room(archive, files, worker, sender.wake)
 

@@ -12,6 +12,7 @@ import structlog
 from router.contract.errors import CallerError, Overloaded, SpeechError
 from router.jobs.archive import Claimed, End, Lease, Release
 from router.jobs.binding import TooLarge
+from router.jobs.changes import place_of
 from router.jobs.files import NoRoom
 from router.jobs.job import Job, JobError
 from router.jobs.rows.ending import Finished
@@ -59,6 +60,8 @@ class Run:
         self._work = Work(claimed, ground)
         self._stopped: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
         self._ours_until = _now() + LEASE_S
+        self.after_s = 0.0
+        """Where it was given back: when it may be taken up again."""
 
     @property
     def is_proven(self) -> bool:
@@ -136,7 +139,7 @@ class Run:
         except SpeechError as error:
             return self._failed(error)
         except Exception as error:  # a bug, or a disk that does not do as it is told
-            _log.exception("a job failed unexpectedly", job=self.claimed.job.id)
+            _log.error("a job failed unexpectedly", job=self.claimed.job.id, **place_of(error))
             told = f"It failed unexpectedly ({type(error).__name__})."
             return self._again(JobError("broken", told, 500))
 
@@ -167,6 +170,7 @@ class Run:
         return await self._end(finished, outcome if isinstance(outcome, JobError) else None)
 
     async def _give_back(self, paused: Paused) -> None:
+        self.after_s = paused.after_s
         await self._archive.release(
             Release(
                 id=self.claimed.job.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import Sequence
 
@@ -21,7 +22,6 @@ from router.jobs.job import Submission
 from router.jobs.order import Order, encoded
 from router.jobs.sizing import check_room, check_wav, needed_bytes
 from router.jobs.webhooks.targets import checked
-from router.routing.order import CHARS_PER_S
 from router.routing.plan import Plan
 from router.settings.jobs import LONGEST_KEEP_S, Jobs
 
@@ -113,7 +113,7 @@ class Reading:
         needs = self._needed_bytes(request, made)
         order = Order(
             request=request,
-            caller=msgspec.structs.replace(self._caller, account=None),
+            caller=msgspec.structs.replace(self._caller, account=None, address=""),
             offers=ask.offers,
             ends=ends,
         )
@@ -130,9 +130,11 @@ class Reading:
 
     def _needed_bytes(self, request: SpeechRequest, made: Plan) -> int:
         """Room on the disk. Raises UnsupportedFormat, InputTooLong."""
-        likely = _likely(request.format, made)
-        check_wav(expected(request.text, made.language, request.speed).most_s, likely)
-        needs = needed_bytes(len(request.text) / CHARS_PER_S / request.speed, likely)
+        lasts = expected(request.text, made.language, request.speed)
+        wanted = _likely(request.format, made)
+        check_wav(lasts.most_s, wanted)
+        seconds = math.sqrt(lasts.least_s * lasts.most_s)  # 13.7 characters a second of English
+        needs = needed_bytes(seconds, _likely(KEPT_AS, made), wanted)
         check_room(needs, self._settings.max_bytes)
         return needs
 

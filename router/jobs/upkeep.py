@@ -11,7 +11,7 @@ import structlog
 from router.contract.errors import Overloaded
 from router.contract.record import Event
 from router.jobs.archive import Archive
-from router.jobs.changes import changed
+from router.jobs.changes import changed, place_of
 from router.jobs.files import Files
 from router.jobs.job import ENDED
 
@@ -35,6 +35,7 @@ class Upkeep:
         """End what took too long, and forget what has expired."""
         for job in await self._archive.end_overdue():
             self._publish(changed(job))
+            await asyncio.to_thread(self._files.drop, job.id)
         while ids := await self._archive.forget():
             await asyncio.to_thread(self._drop, ids)
 
@@ -80,6 +81,6 @@ async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
             await act()
         except Overloaded:
             pass  # the store is away
-        except Exception:  # the next round may be luckier
-            _log.exception("jobs cannot be looked after")
+        except Exception as error:  # the next round may be luckier
+            _log.error("jobs cannot be looked after", **place_of(error))
         await asyncio.sleep(seconds)

@@ -6,33 +6,20 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Protocol
 
 import msgspec
 
 from router.contract.speech import Held
-from router.dispatch.speaker import Speaker
 from router.jobs.archive import Archive, Claimed, Spoken
 from router.jobs.binding import Bound, Part, bind
 from router.jobs.files import Files
+from router.jobs.holding import Holding
 from router.jobs.reciting import Reciter
 from router.jobs.rows.ending import Finished
 from router.routing.segments import pause_after
 from router.store.errors import StoreUnavailable
 
 _RETRY_S = 0.5
-
-
-class Speaking(Protocol):
-    """A config that is current."""
-
-    @property
-    def speaker(self) -> Speaker: ...
-
-
-Holding = Callable[[], AbstractContextManager[Speaking]]
-"""What is current, which stays open while the block lasts."""
 
 
 class Lost(Exception):

@@ -12,7 +12,7 @@ import structlog
 from router.contract.errors import Overloaded
 from router.contract.record import Event
 from router.jobs.archive import Claim
-from router.jobs.changes import changed
+from router.jobs.changes import changed, place_of
 from router.jobs.job import Job
 from router.jobs.run import LEASE_S, Run
 from router.jobs.work import Ground
@@ -22,6 +22,8 @@ _log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0
 """How often we look for work, and for wishes to cancel: other processes have them too."""
+_MARGIN_S = 0.02
+"""The store's clock has its own milliseconds."""
 _LET_GO_S = 10.0
 """For a job that is let go: a provider promises one second, the store has its patience."""
 
@@ -46,6 +48,7 @@ class Worker:
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._is_over = False
 
     def wake(self) -> None:
         """Look for work now."""
@@ -58,9 +61,14 @@ class Worker:
             run.stop("cancelled")
         return run is not None
 
+    def end(self) -> None:
+        """Take up no more."""
+        self._is_over = True
+        self.wake()
+
     async def take_up(self) -> None:
-        """Take up jobs until cancelled; the store may come and go."""
-        while True:
+        """Take up jobs until `end`; the store may come and go."""
+        while not self._is_over:
             self._wake.clear()
             if len(self._runs) >= self._at_once or not await self._taken():
                 await self._rest()
@@ -77,8 +85,8 @@ class Worker:
                     holders[holder].stop("cancelled")
             except Overloaded:
                 pass  # the next look may be luckier
-            except Exception:
-                _log.exception("wishes to cancel cannot be read")
+            except Exception as error:
+                _log.error("wishes to cancel cannot be read", **place_of(error))
 
     async def close(self, within_s: float) -> None:
         """Pieces under way may end within so long; then they are let go, for others to speak."""
@@ -99,7 +107,8 @@ class Worker:
         drag along, and has none beside it, until a piece of it is spoken.
         """
         runs = self._runs.values()
-        if self._ground.is_closing() or any(run.is_suspect for run in runs):
+        is_closing = self._is_over or self._ground.is_closing()
+        if is_closing or any(run.is_suspect for run in runs):
             return False
         wish = Claim(
             holder=os.urandom(16).hex(),
@@ -111,8 +120,8 @@ class Worker:
             claimed = await self._ground.archive.claim(wish)
         except Overloaded:
             return False
-        except Exception:  # whatever it was: the next look may be luckier
-            _log.exception("jobs cannot be taken up")
+        except Exception as error:  # whatever it was: the next look may be luckier
+            _log.error("jobs cannot be taken up", **place_of(error))
             return False
         if claimed is None:
             return False
@@ -126,8 +135,8 @@ class Worker:
     async def _run(self, run: Run) -> None:
         try:
             job = await run.run()
-        except Exception:  # it is taken up again after its lease
-            _log.exception("a job was lost", job=run.claimed.job.id)
+        except Exception as error:  # it is taken up again after its lease
+            _log.error("a job was lost", job=run.claimed.job.id, **place_of(error))
         else:
             if job is not None:
                 self._publish(changed(job))
@@ -135,6 +144,7 @@ class Worker:
         finally:
             del self._runs[run.claimed.job.id]
             self.wake()
+            asyncio.get_running_loop().call_later(run.after_s + _MARGIN_S, self.wake)
 
     async def _rest(self) -> None:
         """Until something may have changed: a job, a place, or time."""
@@ -149,15 +159,13 @@ class Worker:
 async def at_work(worker: Worker, patience_s: Callable[[], float]) -> AsyncIterator[Worker]:
     """The worker at work while the block lasts; `patience_s` tells at its end how long pieces under
     way may still take."""
-    tasks = [
-        asyncio.create_task(worker.take_up(), name="jobs"),
-        asyncio.create_task(worker.look_out(), name="jobs unwanted"),
-    ]
+    taking = asyncio.create_task(worker.take_up(), name="jobs")
+    looking = asyncio.create_task(worker.look_out(), name="jobs unwanted")
     try:
         yield worker
     finally:
-        tasks[0].cancel()
-        await asyncio.gather(tasks[0], return_exceptions=True)
+        worker.end()
+        await asyncio.gather(taking, return_exceptions=True)
         await worker.close(patience_s())
-        tasks[1].cancel()
-        await asyncio.gather(tasks[1], return_exceptions=True)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)

@@ -21,16 +21,19 @@ _SPACED = "(?:[ \u00a0\u202f][»›](?=\\s|$))?"
 """French has a space before its closing mark."""
 _WIDE = "。！？｡．।॥።။՞։؟۔፧។‽⁈⁉‼⁇"
 """Ends of sentences after which no space is needed (Unicode, Sentence_Terminal)."""
+_CJK = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 _SENTENCE = re.compile(
-    rf"[.!?…{_WIDE}]*[{_WIDE}][.!?…{_WIDE}]*[{_CLOSERS}]*\s*"
-    rf"|[.!?…]+[{_EITHER}]*{_SPACED}(?:\s+|$)"
-    rf"|[.!?…]+[{_CLOSERS}]*(?=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3])"
-    r"|[^\S\n]*\n\s*\n\s*"
+    rf"(?<![.!?…{_WIDE}])(?:(?=[.!?…]*+[{_WIDE}])[.!?…{_WIDE}]++[{_CLOSERS}]*+\s*+"
+    rf"|[.!?…]++(?:[{_EITHER}]*+{_SPACED}(?:\s++|$)|[{_CLOSERS}]*+(?={_CJK})))"
+    r"|(?<![^\S\n])[^\S\n]*+\n[^\S\n]*+\n\s*+"
 )
+"""Every run of marks or of spaces is read once, whatever follows it: callers send ten thousand of
+them. Hence the possessive repeats, and the looks back at where a run begins."""
 _CLAUSE = re.compile(
-    rf"[,;:—–]+[{_CLOSERS}]*\s+|\s[—–-]+\s+|[、，；：،؛]+[{_CLOSERS}]*\s*|[^\S\n]*\n\s*"
+    rf"(?<![,;:—–])[,;:—–]++[{_CLOSERS}]*+\s++|\s[—–-]++\s++"
+    rf"|[、，；：،؛]++[{_CLOSERS}]*+\s*+|(?<![^\S\n])[^\S\n]*+\n\s*+"
 )
-_WORD = re.compile(r"\s+|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3])")
+_WORD = re.compile(rf"\s+|(?<={_CJK})")
 
 _SHORTENED = re.compile(r"(?:^|[^\w.])((?:[^\W\d_]\.?)+|\d{1,2})\.$")
 """What stands before a dot: letters, also with dots between them, or a small number."""

@@ -152,9 +152,16 @@ _LIMITS = {
 
 
 def _make(file: Path) -> None:
-    """The file, for its owner alone: SQLite itself would let everybody read it."""
+    """The file, for its owner alone: SQLite itself would let everybody read it.
+
+    One that is there is never opened: closing it would give up all locks that this process has on
+    it (POSIX), and another one would then take away the log that ours is written to.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        if not file.is_file() or not os.access(file, os.R_OK | os.W_OK):
+            raise StoreUnusable(f"the store is no file that may be written: {file}") from None
     except OSError as error:
         raise StoreUnusable(f"the store cannot be made: {error}") from error

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.api.jobbed import JOBS, TEXT, Caller
+from tests.api.jobbed import JOBS, TEXT, Caller, jobbed
 from tests.api.served import envelope
 from tests.support.process import ServerProcess
 
@@ -224,6 +224,25 @@ def _open_files(pid: int, part: str) -> int:
 
 
 # ---- its end
+
+
+def test_when_its_time_is_over_it_is_gone(tmp_path: Path) -> None:
+    with jobbed(tmp_path, keep_s=2) as server:
+        caller = Caller(server, "rich")
+        job = caller.has_spoken()
+        url = job["audio"]["url"]
+        until = time.monotonic() + 30
+        while (answer := httpx.get(url, trust_env=False)).status_code == 200:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+
+        assert envelope(answer, 404)["code"] == "job_not_found"
+        assert time.time() >= job["expires_at"]
+        poll = {"runId": job["id"], "model": "it"}
+        while (told := caller.client.get("/tts/status", params=poll)).status_code == 200:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        assert told.status_code == 404
 
 
 def test_it_goes_with_its_job(jobs_server: ServerProcess, file: File) -> None:

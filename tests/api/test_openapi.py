@@ -97,6 +97,7 @@ JOB_BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/tts", {"input": "Hello.", "model": "tts-1", "output_format": "wav"}),
     ("/tts", {"text": "Hello.", "speed": 5.5}),
     ("/tts", {"text": 5}),
+    ("/tts", {}),
     ("/tts", {"text": "Hello.", "style": 2}),
 ]
 

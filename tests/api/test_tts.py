@@ -95,7 +95,7 @@ def test_a_job_that_waits_tells_its_place(idle_server: ServerProcess) -> None:
         assert [set(one) for one in told] == [{"status", "runId", "queuePosition"}] * 3
         places = [one["queuePosition"] for one in told]
         assert all(isinstance(place, int) for place in places)
-        if places == [places[0], places[0] + 1, places[0] + 2]:
+        if places[0] < places[1] < places[2]:  # those of another key may come between
             break
         assert time.monotonic() < until, "the queue is counted anew every second"
         time.sleep(0.1)

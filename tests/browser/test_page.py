@@ -126,7 +126,7 @@ async def test_everybody_can_read_it(page: Tab, axe: str, screen: str, scheme: s
 
 async def test_the_search_for_faults_would_find_them(page: Tab, axe: str) -> None:
     await page.js("document.getElementById('pause').textContent = ''")
-    await page.js("document.querySelector('h2').insertAdjacentHTML('beforeend', '<img src>')")
+    await page.js("document.querySelector('h1').insertAdjacentHTML('beforeend', '<img src>')")
 
     found = {one["id"] for one in await violations(page, axe)}
 

@@ -8,7 +8,10 @@ from collections import deque
 
 import pytest
 
+from router.contract.speech import Priority
 from router.dispatch.limits import Full, Hold, Places
+
+PRIORITIES: tuple[Priority, ...] = ("live", "live", "batch")
 
 
 async def settled() -> None:
@@ -42,7 +45,9 @@ async def test_no_place_is_lost_or_given_twice_however_people_come_and_go(seed: 
     for _ in range(120):
         act = chance.random()
         if act < 0.4:
-            coming.append(asyncio.create_task(places.take(chance.choice([0, 60]))))
+            priority = chance.choice(PRIORITIES)
+            take = places.take(chance.choice([0, 60]), priority=priority)
+            coming.append(asyncio.create_task(take))
         elif act < 0.65 and holds:
             holds.pop(chance.randrange(len(holds))).release()
         elif act < 0.9 and coming:
@@ -198,3 +203,77 @@ async def test_what_is_overdue_is_expected_at_any_moment() -> None:
     await settled()
     hold.release()
     (await waiting).release()
+
+
+# ---- jobs go behind those who listen
+
+
+async def test_jobs_never_take_the_last_of_several_places() -> None:
+    places = Places(3, queue=3)
+    for _ in range(2):
+        await places.take(0, priority="batch")
+    with pytest.raises(Full):
+        await places.take(0, priority="batch")
+
+    (await places.take(0)).release()
+
+    assert places.free == 1
+
+
+async def test_a_job_may_have_the_only_place() -> None:
+    places = Places(1, queue=1)
+
+    (await places.take(0, priority="batch")).release()
+
+    assert places.free == 1
+
+
+async def test_a_job_waits_while_anybody_waits_who_listens() -> None:
+    places = Places(1, queue=10)
+    hold = await places.take(0)
+    order: list[str] = []
+
+    async def come(name: str, priority: Priority) -> None:
+        own = await places.take(60, priority=priority)
+        order.append(name)
+        own.release()
+
+    tasks = []
+    for name, priority in (("job", "batch"), ("one", "live"), ("other", "live")):
+        tasks.append(asyncio.create_task(come(name, priority)))  # type: ignore[arg-type]  # a word of it
+        await settled()
+    hold.release()
+    await asyncio.gather(*tasks)
+    assert order == ["one", "other", "job"]
+
+
+async def test_who_listens_passes_jobs_that_wait_for_a_place_but_the_last() -> None:
+    places = Places(2, queue=2)
+    job = await places.take(0, priority="batch")
+    waiting = asyncio.create_task(places.take(60, priority="batch"))
+    await settled()
+    assert not waiting.done()
+
+    live = await places.take(0)
+
+    job.release()
+    await settled()
+    assert not waiting.done()  # the free one is the last
+    live.release()
+    (await waiting).release()
+    assert places.free == 2
+
+
+async def test_jobs_that_wait_take_nobodys_place_in_the_queue() -> None:
+    places = Places(1, queue=1)
+    hold = await places.take(0)
+    job = asyncio.create_task(places.take(60, priority="batch"))
+    await settled()
+    live = asyncio.create_task(places.take(60))
+    await settled()
+    with pytest.raises(Full):
+        await places.take(60, priority="batch")
+
+    hold.release()
+    (await live).release()
+    (await job).release()

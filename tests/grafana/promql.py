@@ -17,7 +17,7 @@ SHORT = "5s"
 _LOOKS_BACK = re.compile(r"(_over_time\s*\([^\[]*)\[\w+\]")
 
 
-def filled(expr: str, *, rate: str = "1m", range: str = "10m", **chosen: str) -> str:
+def filled(expr: str, *, rate: str = "10m", range: str = "10m", **chosen: str) -> str:
     """A panel's expression as Grafana sends it where all is chosen, but for what is `chosen`."""
     expr = expr.replace("$__rate_interval", rate).replace("$__range", range)
     expr = _VARIABLE.sub(lambda found: chosen.get(found[1], ".*"), expr)

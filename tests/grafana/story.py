@@ -41,6 +41,8 @@ class Told(NamedTuple):
     ill: float
     lost: float
     gone: float
+    records: list[dict[str, Any]]
+    """What the router has logged of each request, in its order."""
 
 
 class Callers:
@@ -84,7 +86,8 @@ async def told(world: World) -> Told:
             ill = await watch.seen(2)
     lost = await _loss(world, callers)
     await asyncio.to_thread(world.other.stop)
-    return Told(watch, first, healthy, ill, lost, await watch.seen(1))
+    gone = await watch.seen(1)
+    return Told(watch, first, healthy, ill, lost, gone, world.router.log.records)
 
 
 async def _health(world: World, callers: Callers, hooks: Hooks, *, talks: int) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.generate.files import written
 from router.telemetry.metrics import DECLARED
@@ -43,6 +47,14 @@ def test_the_files_are_what_the_code_writes_now() -> None:
     """If this fails: python -m grafana.generate"""
     there = {path.name: path.read_text("utf-8") for path in DASHBOARDS}
     assert there == dict(written())
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_a_dashboard_is_of_the_shape_that_grafana_reads(uid: str) -> None:
+    """By the types that Grafana's makers draw from its own schema."""
+    register_default_plugins()
+    read = Dashboard.from_json(dashboard(uid))
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == dashboard(uid)
 
 
 @pytest.mark.parametrize("expr", _expressions())

@@ -3,14 +3,18 @@ bucket."""
 
 from __future__ import annotations
 
+import bisect
+import math
+
 import pytest
 
+from router.telemetry.metrics import SPEECH_S as SPEECH_BUCKETS_S
 from tests.grafana import story as traffic
 from tests.grafana.files import targets
 from tests.grafana.promql import filled
 from tests.grafana.story import Told
 from tests.grafana.voices import COST, SLOW_FACTOR
-from tests.grafana.world import PRICE, SPEECH_S
+from tests.grafana.world import FIRST_S, PACE, PRICE, SPEECH_S
 
 pytestmark = pytest.mark.timeout(240)
 TALKS = traffic.TALKS + 1
@@ -68,31 +72,55 @@ async def test_what_is_counted_in_illness_is_what_went_wrong(story: Told, counte
     assert found == EXACT_ILL[counter]
 
 
+def _first_audio_s(story: Told, model: str) -> list[float]:
+    """As the router's log has it, the soonest first. The very first was over before Prometheus knew
+    its series, so that no rate has it."""
+    told = [each["first_audio_s"] for each in story.records if each["model"] == model]
+    heard = [first_s for first_s in told if first_s is not None]
+    return sorted(heard[1:])
+
+
+def _bucket(seconds: float) -> tuple[float, float]:
+    """The bounds of the bucket in which it lies."""
+    at = bisect.bisect_left(SPEECH_BUCKETS_S, seconds)
+    return (0.0, *SPEECH_BUCKETS_S)[at], SPEECH_BUCKETS_S[at]
+
+
 async def test_a_rate_is_what_came_since_the_first_scrape(story: Told) -> None:
     found = await story.watch.values(_panel("tts-overview-5A", model="talk"), story.healthy)
     rates = {labels["outcome"]: value for labels, value in found}
-    assert rates["spoken"] * 60 == pytest.approx(traffic.TALKS, rel=0.1)
+    assert rates["spoken"] * 600 == pytest.approx(traffic.TALKS, rel=0.1)
 
 
-@pytest.mark.parametrize("line", ["A", "B", "C"])
-async def test_a_quantile_of_the_first_audio_lies_in_its_bucket(story: Told, line: str) -> None:
-    found = await story.watch.value(_panel(f"tts-overview-6{line}", model="talk"), story.healthy)
-    assert 1.0 < found <= 1.5, "the voice is silent for 1.05 s"
+@pytest.mark.parametrize(("line", "share"), [("A", 0.5), ("B", 0.95), ("C", 0.99)])
+@pytest.mark.parametrize("model", ["talk", "late"])
+async def test_a_quantile_of_the_first_audio_lies_in_the_bucket_of_the_true_one(
+    story: Told, model: str, line: str, share: float
+) -> None:
+    panel = _panel(f"tts-overview-6{line}", model=model)
+    found = await story.watch.value(panel, story.healthy if model == "talk" else story.ill)
+    heard = _first_audio_s(story, model)
+    least, most = _bucket(heard[math.ceil(share * len(heard)) - 1])
+    assert least <= found <= most
 
 
-async def test_late_speech_is_late(story: Told) -> None:
-    late = await story.watch.value(_panel("tts-overview-6A", model="late"), story.ill)
-    soon = await story.watch.value(_panel("tts-overview-3A", model="late"), story.ill)
-    talks = await story.watch.value(_panel("tts-overview-3A", model="talk"), story.ill)
-    assert 2.0 < late <= 3.0
-    assert (soon, talks) == (0, 1)
+@pytest.mark.parametrize("model", ["talk", "late"])
+async def test_the_part_that_is_heard_soon_is_what_the_log_says(story: Told, model: str) -> None:
+    heard = _first_audio_s(story, model)
+    soon = sum(each <= 2.0 for each in heard) / len(heard)
+    at = story.healthy if model == "talk" else story.ill
+    assert await story.watch.value(_panel("tts-overview-3A", model=model), at) == pytest.approx(
+        soon
+    )
 
 
-async def test_real_time_factors_are_those_of_the_script(story: Told) -> None:
+async def test_real_time_factors_are_at_least_those_of_the_script(story: Told) -> None:
+    """More where the machine is busy."""
     good = await story.watch.value(_panel("tts-providers-5A", provider="good"), story.healthy)
     slow = await story.watch.value(_panel("tts-engine-4A", provider="slow"), story.ill)
-    assert 0.72 < good <= 1.0, "1.05 s of silence and 0.2 s for each second, for two seconds"
-    assert SLOW_FACTOR * 0.95 < slow < SLOW_FACTOR * 1.2
+    script = (FIRST_S + PACE * SPEECH_S) / SPEECH_S
+    assert 0.95 * script < good < 3, "the last chunk is there before its sound is over"
+    assert 0.95 * SLOW_FACTOR < slow < 5
 
 
 async def test_all_valid_requests_are_spoken_in_health_and_not_in_illness(story: Told) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,3 +106,16 @@ def test_a_text_without_spaces_is_cut_between_letters_with_their_marks() -> None
 
 def test_nothing_is_nothing() -> None:
     assert list(pieces("", first=10, most=10)) == []
+
+
+RUNS = ("!", "!。", ".", '."', ",", " ", "\n", "\n ", " -", "a.", "? »", ". “")
+
+
+def test_a_text_of_nothing_but_marks_is_scanned_as_fast_as_any() -> None:
+    """Each would take many minutes if what was read once were read again from its next mark on; so
+    it is done by a process that can be ended."""
+    code = (
+        "import sys; from router.routing.segments import Text\n"
+        "for run in sys.argv[1:]: Text(run * 50_000 + 'x')"
+    )
+    subprocess.run([sys.executable, "-c", code, *RUNS], check=True, timeout=60)

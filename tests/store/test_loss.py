@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -22,10 +21,9 @@ PATIENCE_S = 0.4
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "PATIENCE_S", PATIENCE_S)
     monkeypatch.setattr(opening, "PATIENCE_S", PATIENCE_S)
-    yield
 
 
 async def test_a_store_is_lost_when_a_change_was_tried_for_longer_than_anybody_waits(

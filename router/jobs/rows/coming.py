@@ -157,7 +157,9 @@ def _found(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Job
     return [job_of(row) for row in rows]
 
 
-TAKEN_BYTES = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.disk_bytes), 0))
+TAKEN_BYTES = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.disk_bytes), 0)).where(
+    jobs.c.disk_bytes > 0
+)
 """What the audio of all jobs takes, and what those that have begun will take."""
 _FRESH = {
     "state": "queued",

@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from router.jobs.job import ENDED, Job, State
+from router.jobs.rows.coming import TAKEN_BYTES
 from router.jobs.rows.told import COLUMNS, find, job_of
 from router.store.dialects import now_ms
 from router.store.schema import jobs
@@ -85,11 +86,14 @@ def figures(connection: sa.Connection) -> Figures:
     """Counts by state, and since when the oldest waits."""
     counts = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
     states: dict[State, int] = dict(connection.execute(counts).all())
-    oldest = sa.select(now_ms() - sa.func.min(jobs.c.created_ms)).where(jobs.c.state == "queued")
-    disk = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.disk_bytes), 0))
-    return Figures(
-        states, max(0, connection.scalar(oldest) or 0) / 1000, int(connection.scalar(disk) or 0)
+    oldest = (
+        sa.select(now_ms() - jobs.c.created_ms)
+        .where(jobs.c.state == "queued")
+        .order_by(jobs.c.turn)
+        .limit(1)
     )
+    waited_ms = max(0, connection.scalar(oldest) or 0)
+    return Figures(states, waited_ms / 1000, int(connection.scalar(TAKEN_BYTES) or 0))
 
 
 def overdue(connection: sa.Connection) -> list[str]:

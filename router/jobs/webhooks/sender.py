@@ -20,7 +20,16 @@ from router.contract.provider import Secret
 from router.contract.record import Event, WebhookTried
 from router.jobs.webhooks.delivery import Outcome, Post, delivered
 from router.jobs.webhooks.dialing import Allows, dialing
-from router.jobs.webhooks.outbox import Claim, End, Taken, claim, finish, forget, is_due
+from router.jobs.webhooks.outbox import (
+    FORGOTTEN,
+    Claim,
+    End,
+    Taken,
+    claim,
+    finish,
+    forget,
+    is_due,
+)
 from router.jobs.webhooks.signature import key_of, secret_for, signed
 from router.jobs.webhooks.targets import is_any, is_public
 from router.settings.jobs import Webhooks
@@ -86,7 +95,8 @@ class Sender:
         """Forget what ended long ago, again and again, until cancelled."""
         while True:
             try:
-                await self._store.write(forget, None)
+                while await self._store.write(forget, None) == FORGOTTEN:
+                    pass  # the others have a turn between
             except Overloaded:
                 _log.warning("the outbox of webhooks cannot be looked after")
             except Exception:  # as above

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
-import msgspec
 import sqlalchemy as sa
 
 from router.jobs.webhooks.notice import Letter, Notice, NoticeState, body_of
@@ -30,8 +30,7 @@ def notice(job: str, url: str = "https://example.com/hook", owner: str = "key_1"
 
 async def put(store: Store, *notices: Notice) -> None:
     """Into the outbox, as the end of a job does it."""
-    for one in notices:
-        await store.write(_put, one)
+    await asyncio.gather(*(store.write(_put, one) for one in notices))
 
 
 def _put(connection: sa.Connection, notices: Sequence[Notice]) -> list[None]:
@@ -56,11 +55,3 @@ def _let_pass(connection: sa.Connection, asked: Sequence[float]) -> list[None]:
         earlier = {name: outbox.c[name] - round(1000 * seconds) for name in ("since_ms", "next_ms")}
         connection.execute(sa.update(outbox).values(**earlier))
     return [None] * len(asked)
-
-
-class Told(msgspec.Struct, frozen=True):
-    """A message as its receiver reads it."""
-
-    type: str
-    timestamp: str
-    data: dict[str, str]

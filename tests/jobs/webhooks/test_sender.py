@@ -6,23 +6,25 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import structlog
 from aiohttp import web
 from standardwebhooks import Webhook
 
 from router.contract.provider import Secret
 from router.contract.record import Event, WebhookTried
-from router.jobs.webhooks.outbox import drop, retry
+from router.jobs.webhooks.outbox import FORGOTTEN, drop, retry
 from router.jobs.webhooks.sender import AT_ONCE, OF_HOST, Sender, sending
 from router.jobs.webhooks.signature import secret_for
 from router.settings.jobs import Webhooks
 from router.store.opening import Store, opened
+from router.store.schema import outbox
 from router.testing.watch import becomes
 from tests.jobs.webhooks.messages import found, let_pass, notice, put
 from tests.jobs.webhooks.receivers import Heard, Names, fine, receiving, saying
@@ -269,6 +271,22 @@ async def test_killed_in_the_middle_it_is_delivered_again_with_the_same_id(
 
 async def _is(store: Store, wanted: set[str]) -> bool:
     return await states(store) == wanted
+
+
+async def test_what_is_to_be_forgotten_is_however_much_it_is(store: Store) -> None:
+    await put(store, notice("run_1"))
+
+    def many_ended_long_ago(connection: sa.Connection, asked: Sequence[None]) -> list[None]:
+        row = dict(connection.execute(sa.select(outbox)).mappings().one())
+        row |= {"state": "delivered", "next_ms": 0}
+        rows = [{**row, "id": f"msg_{n}"} for n in range(FORGOTTEN + 10)]
+        connection.execute(sa.delete(outbox))
+        connection.execute(sa.insert(outbox), rows)
+        return [None] * len(asked)
+
+    await store.write(many_ended_long_ago, None)
+    async with at_work(store):
+        assert await comes(lambda: _is(store, set()))
 
 
 async def test_what_is_under_way_at_the_end_is_ended(store: Store) -> None:

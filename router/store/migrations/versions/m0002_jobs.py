@@ -69,10 +69,15 @@ def _jobs() -> None:
         sa.Column("order", sa.LargeBinary()),
         sa.UniqueConstraint("owner", "once", "item", name="one_job_of_a_key"),
     )
-    op.create_index("jobs_by_state", "jobs", ["state", "turn"])
+    op.create_index(
+        "jobs_by_state",
+        "jobs",
+        ["state", "turn", "owner", "next_ms", "lease_until_ms", "needs_bytes", "disk_bytes"],
+    )
     op.create_index("jobs_by_owner", "jobs", ["owner", "turn"])
     op.create_index("jobs_by_batch", "jobs", ["batch", "item"])
     op.create_index("jobs_by_end", "jobs", ["until_ms"])
+    op.create_index("jobs_by_size", "jobs", ["disk_bytes"])
 
 
 def _pieces() -> None:
