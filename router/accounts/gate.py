@@ -63,7 +63,7 @@ class KeyedGate:
         self._looking = tries_of("looking", tables.looking)
         self._failing = tries_of("failing", tables.failing)
         self._needs_no_books = any(key.credits is None for key in wanted.keys.values())
-        """Whether somebody may speak without the store: by a key of the config that pays nothing."""
+        """Whether somebody may speak without the store: by a key of the config that is free."""
         self._of_address = limits_of("address", tables.address)
         self._of_all = limits_of("global", tables.total)
         self._of_model = limits_of("model", tables.model)

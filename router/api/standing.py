@@ -1,6 +1,6 @@
 """How a caller stands, in the headers of each shape.
 
-LEAPERone tells of requests, with the Unix second of the reset (of characters here, where those alone
+LEAPERone tells of requests, with the Unix second of the reset (of characters here, where only those
 are limited); OpenAI of requests and tokens, with durations (characters stand in for tokens here).
 NanoGPT documents none; its callers get LEAPERone's
 on its own path and OpenAI's on its newer one. Sources: leaper.one/docs/advanced/rate-limits;

@@ -62,7 +62,7 @@ class Ensemble:
             ) as cache,
             self.pool.using(answers_bytes, lambda: nullcontext(Answers(answers_bytes))) as answers,
         ):
-            _check_none_is_lost(parts, known)
+            _check_none_is_lost(settings, parts, known)
             roster = Roster(settings, parts.providers, parts.failed, known)
             async with self._rosters.joined(roster), roster.kept_fresh():
                 speaker = Speaker(
@@ -82,9 +82,12 @@ class Ensemble:
                 yield speaker
 
 
-def _check_none_is_lost(parts: Parts, before: Roster | None) -> None:
-    """Raises WouldLose."""
-    if before is not None and (lost := sorted(parts.failed.keys() - before.failed.keys())):
+def _check_none_is_lost(settings: Settings, parts: Parts, before: Roster | None) -> None:
+    """See that everybody who speaks and is still named goes on. Raises WouldLose."""
+    if before is None:
+        return
+    off = {name for name, one in settings.providers.items() if one.off and name in before.providers}
+    if lost := sorted(off | (parts.failed.keys() - before.failed.keys())):
         raise WouldLose(lost)
 
 

@@ -28,6 +28,13 @@ class WouldLose(Exception):
         super().__init__(f"{listed(providers)} cannot start as the new config says")
 
 
+class Emptied(Exception):
+    """With the new config nobody would speak for anything: most likely it is not written yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the new config names no model")
+
+
 class Reloads:
     """Wishes that the config be read again; those that come meanwhile are one more."""
 
@@ -72,7 +79,7 @@ class Reloads:
         self, running: Settings, adopt: Callable[[Settings], Awaitable[object]], house: House
     ) -> ConfigReloaded:
         try:
-            new = await asyncio.to_thread(self._reread)
+            new = await asyncio.to_thread(self._read)
             settings, restart = carried(running, self._written, new)
             await adopt(settings)
         except Exception as error:
@@ -85,6 +92,13 @@ class Reloads:
         tell("config loaded again", config=settings.source, needs_restart=restart or None)
         return ConfigReloaded(ok=True, why=why)
 
+    def _read(self) -> Settings:
+        """Raises BadConfig, Emptied."""
+        new = self._reread()
+        if self._written.models and not new.models:
+            raise Emptied
+        return new
+
 
 def _why(error: Exception) -> str:
     """Why it was not taken, for everybody: what was written in the file is told to the log
@@ -94,7 +108,7 @@ def _why(error: Exception) -> str:
         _log.error("config not taken", config=error.source, mistakes=problems)
         places = listed([problem.path for problem in error.problems], most=_TOLD)
         return f"the new config has mistakes, see the log: {places}"
-    if isinstance(error, WouldLose):
+    if isinstance(error, WouldLose | Emptied):
         _log.error("config not taken", why=str(error))
         return str(error)
     _log.error("config not taken", exc_info=error)

@@ -54,13 +54,12 @@ class Callers:
 
     async def say(self, model: str, *, key: str = KEY, **more: Any) -> Answer:
         text = _SHORT.format(number=next(self._numbers))
-        body = {"model": model, "input": text, "voice": "alloy", "response_format": "pcm"} | more
-        headers = {"X-API-Key": key} | more.pop("headers", {})
-        return await exchange(self._url, SPEECH, body, headers=headers)
+        body = {"model": model, "input": text, "voice": "alloy", "response_format": "pcm", **more}
+        return await exchange(self._url, SPEECH, body, headers={"X-API-Key": key})
 
-    async def all_say(self, model: str, times: int, **more: Any) -> None:
-        """All at once."""
-        await asyncio.gather(*[self.say(model, **more) for _ in range(times)])
+    async def all_say(self, model: str, times: int) -> None:
+        """So many, at once."""
+        await asyncio.gather(*[self.say(model) for _ in range(times)])
 
     async def under(self, key: str, name: str) -> None:
         """The same twice, under one Idempotency-Key."""

@@ -42,12 +42,27 @@ LATER = {
     "TtsRouterDown": "gone",
 }
 """In which part of the story its scenario is; of all others it is `ill`."""
+WHOSE = {
+    "TtsModelMute": ("model", "dead"),
+    "TtsProviderMute": ("provider", "mute"),
+    "TtsBreakerOpen": ("provider", "mute"),
+    "TtsFallbackSurge": ("model", "mute-then-good"),
+    "TtsSpeechBroken": ("provider", "cut"),
+    "TtsSpeechDoubted": ("provider", "hasty"),
+    "TtsEngineSlow": ("provider", "slow"),
+    "TtsQueueGrows": ("provider", "narrow"),
+}
+"""Whom an alert names, where it names somebody."""
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
 async def test_each_alert_sees_its_scenario(story: Told, alert: dict[str, Any]) -> None:
     at = getattr(story, LATER.get(alert["alert"], "ill"))
-    assert await story.watch.values(shortened(alert["expr"]), at)
+    found = await story.watch.values(shortened(alert["expr"]), at)
+    assert found
+    if alert["alert"] in WHOSE:
+        label, name = WHOSE[alert["alert"]]
+        assert name in {labels.get(label) for labels, _ in found}
 
 
 async def test_no_rule_fails(story: Told) -> None:

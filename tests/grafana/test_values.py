@@ -86,13 +86,13 @@ def _bucket(seconds: float) -> tuple[float, float]:
     return (0.0, *SPEECH_BUCKETS_S)[at], SPEECH_BUCKETS_S[at]
 
 
-async def test_a_rate_is_what_came_since_the_first_scrape(story: Told) -> None:
+async def test_a_rate_is_what_came_in_its_window(story: Told) -> None:
     found = await story.watch.values(_panel("tts-overview-5A", model="talk"), story.healthy)
     rates = {labels["outcome"]: value for labels, value in found}
-    assert rates["spoken"] * 600 == pytest.approx(traffic.TALKS, rel=0.1)
+    assert traffic.TALKS * 0.95 < rates["spoken"] * 600 < TALKS * 1.1
 
 
-@pytest.mark.parametrize(("line", "share"), [("A", 0.5), ("B", 0.95), ("C", 0.99)])
+@pytest.mark.parametrize(("line", "share"), [("A", 0.5), ("B", 0.95)])
 @pytest.mark.parametrize("model", ["talk", "late"])
 async def test_a_quantile_of_the_first_audio_lies_in_the_bucket_of_the_true_one(
     story: Told, model: str, line: str, share: float

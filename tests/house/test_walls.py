@@ -20,7 +20,7 @@ ROOMS = ("router", "providers", "tests")
 HEAVY = (
     *("onnxruntime", "av", "numpy", "soxr", "aiohttp", "httpx", "sqlalchemy"),
     *("litestar", "uvicorn", "espeakng_loader", "pyopenjtalk", "redis", "alembic", "asyncpg"),
-    *("sentencepiece", "huggingface_hub", "onnx", "wetext"),
+    *("sentencepiece", "huggingface_hub", "onnx", "wetext", "opentelemetry", "google.protobuf"),
 )
 MACHINE = re.compile(r"(?<![\w./-])/(?:work|root|home/\w+|tmp/[a-z]+/(?:v|dev))/")
 

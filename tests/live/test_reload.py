@@ -162,6 +162,33 @@ async def test_a_provider_that_cannot_start_any_more_changes_nothing(tmp_path: P
         assert (await exchange(reloaded.url, SPEECH, asking("it"))).whole
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"kind": "no such kind"}, {"kind": "scripted", "seconds": "${TTS_NO_SUCH_VARIABLE}"}]
+)
+async def test_a_file_by_which_a_provider_that_speaks_would_be_off_changes_nothing(
+    wrong: dict[str, Any], tmp_path: Path
+) -> None:
+    """Who means it takes the provider out of the file."""
+    with served(tmp_path, it=scripted(), that=scripted()) as reloaded:
+        told = await reloaded.with_(config(it=wrong, that=scripted()))
+
+        assert told["event"] == NOT_TAKEN
+        assert "it cannot start" in told["why"]
+        assert (await exchange(reloaded.url, SPEECH, asking("it"))).whole
+        assert (await reloaded.with_(config(that=scripted())))["event"] != NOT_TAKEN
+        assert (await exchange(reloaded.url, SPEECH, asking("it"))).status == 404
+
+
+@pytest.mark.parametrize("text", ["", "# to be written\n", "models: {}\n"])
+async def test_a_file_without_a_model_changes_nothing(text: str, tmp_path: Path) -> None:
+    """An editor empties a file before it writes it."""
+    with served(tmp_path, it=scripted()) as reloaded:
+        told = await reloaded.with_(text)
+
+        assert (told["event"], told["why"]) == (NOT_TAKEN, "the new config names no model")
+        assert (await exchange(reloaded.url, SPEECH, asking("it"))).whole
+
+
 async def test_what_needs_a_restart_is_said(tmp_path: Path) -> None:
     with served(tmp_path, it=scripted()) as reloaded:
         wanted = config(it=scripted(), more=scripted())

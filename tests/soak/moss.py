@@ -41,8 +41,8 @@ from tests.support.wire import Answer, Line, connected
 SECONDS = 600.0
 CALLERS = 8
 GROWTH_BYTES = 16 << 20
-"""What a heap may still grow by after the first half of ten minutes: it keeps what it has freed, and
-the arenas of all threads fill in the first five."""
+"""What a heap may still grow by after the first half of ten minutes: it keeps what it has freed,
+and the arenas of all threads fill until then."""
 HEAP_BYTES = 64 << 20
 """The same in the first seconds."""
 THREADS = 64

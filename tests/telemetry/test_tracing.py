@@ -15,7 +15,7 @@ from router.contract.record import SpeechRecord
 from router.contract.trace import trace_context
 from router.settings.tracing import Tracing
 from router.telemetry import tracing
-from router.telemetry.otlp import Otlp
+from router.telemetry.otlp import TIMEOUT_S, Otlp
 from router.telemetry.tracing import QUEUE, Ended, Tracer
 from router.testing.misbehaving import refuses
 from tests.dispatch.indices import words
@@ -251,7 +251,7 @@ async def test_what_is_not_taken_for_a_moment_is_sent_again(
     await collector.of("sent-again")
 
 
-async def test_sending_is_given_up_at_once_when_it_is_closed(collector: Collector) -> None:
+async def test_sending_is_given_up_after_its_time_and_not_tried_again_once_it_is_closed(collector: Collector) -> None:
     collector.stalls, before = True, len(collector.headers)
     sink = Otlp(Tracing(enabled=True, endpoint=collector.url))
     made = record(1)
@@ -266,7 +266,7 @@ async def test_sending_is_given_up_at_once_when_it_is_closed(collector: Collecto
     finally:
         collector.stalls = False
 
-    assert time.perf_counter() - began < 2.0
+    assert time.perf_counter() - began < TIMEOUT_S + 2.0
 
 
 async def test_what_waits_is_sent_when_the_server_ends(
