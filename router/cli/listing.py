@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from router.api.catalogue import ModelInfo, VoiceInfo, list_models, list_voices
-from router.app import speaking
+from router.app.founding import speaking
 from router.cli.config import config_option, kinds, loaded
 from router.registry import Kinds
 from router.settings.structs import Settings

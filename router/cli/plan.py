@@ -10,7 +10,7 @@ import msgspec
 
 from router.api.fields import FORMATS
 from router.api.operations import Explanation, explanation
-from router.app import speaking
+from router.app.founding import speaking
 from router.cli.config import config_option, loaded
 from router.contract.audio import AudioFormat, Clip
 from router.contract.errors import SpeechError

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import click
 
-from router.app import speaking
+from router.app.founding import speaking
 from router.cli.config import config_option, loaded
 from router.contract.audio import AudioFormat
 from router.contract.caller import Caller

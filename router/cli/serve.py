@@ -20,7 +20,7 @@ import uvicorn
 from router.accounts.entrance import has_keys, has_store
 from router.api.guard import is_loopback
 from router.api.operations import readiness
-from router.app import create_app
+from router.app.server import create_app
 from router.cli.config import config_option, loaded
 from router.contract.errors import SpeechError
 from router.dispatch.house import House

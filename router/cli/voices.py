@@ -14,7 +14,7 @@ from router.accounts.entrance import books_of
 from router.accounts.errors import AccountError
 from router.api.voice_form import SAMPLE_BYTES
 from router.api.voices import save
-from router.app import speaking
+from router.app.founding import speaking
 from router.cli.config import config_option, loaded
 from router.cli.listing import voices as list_voices
 from router.cli.table import table

@@ -11,7 +11,7 @@ from contextlib import suppress
 import click
 import msgspec
 
-from router.app import working
+from router.app.worker import working
 from router.cli.config import config_option, loaded
 from router.dispatch.house import House
 from router.registry import Kinds

@@ -24,7 +24,7 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     """By the voice's id, casefolded; one that is kept for its owner also by its name."""
     gain_db: float = 0.0
     place: str = ""
-    """Whose voices they are, for two of a kind: the address of a remote one, or the config's word."""
+    """Whose voices they are, for two of a kind: a remote one's address, or the config's word."""
     off: str | None = None
     """Why it is off, for people."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from router.app import create_app
+from router.app.server import create_app
 from router.registry import Kinds
 from router.settings.load import parse
 from router.testing.script import Script, Tone

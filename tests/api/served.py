@@ -14,7 +14,7 @@ from httpx import Response
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from router.app import create_app
+from router.app.server import create_app
 from router.contract.audio import AudioFormat
 from router.contract.record import Event, SpeechRecord
 from router.contract.speech import Capabilities, SpeechOrder

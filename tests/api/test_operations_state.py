@@ -13,7 +13,7 @@ from httpx import Response
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from router.app import create_app
+from router.app.server import create_app
 from router.contract.errors import BadKey, Busy
 from router.dispatch.house import House
 from router.dispatch.speaker import Speaker

@@ -16,7 +16,7 @@ from httpx import Response
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from router.app import create_app
+from router.app.server import create_app
 from router.contract.errors import Busy
 from router.contract.provider import Kind
 from router.contract.record import LimitRefused, SpeechRecord

@@ -15,7 +15,7 @@ from httpx import Response
 from litestar.testing import TestClient
 
 from providers.moss_tts_nano import KIND
-from router.app import create_app
+from router.app.server import create_app
 from router.registry import Kinds
 from router.settings.load import parse
 from router.testing.script import Script, Tone

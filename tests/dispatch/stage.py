@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from router.app import speaking
+from router.app.founding import speaking
 from router.audio.wav import header
 from router.contract.audio import AudioFormat, Clip
 from router.contract.caller import Caller

@@ -6,7 +6,7 @@ import re
 from functools import cache
 
 from router import registry
-from router.app import create_app
+from router.app.server import create_app
 from router.settings.load import packaged_default, parse
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from router import registry
 from router.api.body import BODY_BYTES, CLIP_BYTES
-from router.app import EXPOSED
+from router.app.server import EXPOSED
 from router.cli import main
 from router.routing.plan import WHOLE_UP_TO
 from router.settings.load import parse

@@ -74,7 +74,7 @@ class Prometheus:
             return all(_time(rule["lastEvaluation"]) > then for rule in await self.rules())
 
         async def is_whole() -> bool:
-            """On a busy machine a scrape may come too late, and then nothing is known for a while."""
+            """Where the machine is busy a scrape may come too late, and nothing is known of it."""
             nonlocal at
             at = time.time()
             return bool(await self.values(f"count(up == 1) == {routers}", at))

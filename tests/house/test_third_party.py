@@ -17,7 +17,7 @@ SPEAK = """
 import pathlib, sys
 from litestar.testing import TestClient
 from router import registry
-from router.app import create_app
+from router.app.server import create_app
 from router.settings.load import parse
 
 kinds = registry.find()

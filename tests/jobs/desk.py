@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from router.app import create_app
+from router.app.server import create_app
 from router.contract.audio import AudioFormat
 from router.contract.caller import Caller
 from router.contract.provider import LOCAL_OWNER, Secret

@@ -265,7 +265,7 @@ async def test_a_provider_at_its_limit_is_not_asked_and_the_next_is(tmp_path: Pa
 
 
 async def test_what_needs_no_key_has_a_limit_of_its_own(tmp_path: Path) -> None:
-    own = config(limits={"looking": {"requests_per_minute": 60, "requests_burst": 3}})
+    own = config(limits={"looking": {"requests_per_minute": 2, "requests_burst": 3}})
     own["server"] = {"trusted_proxies": ["127.0.0.1"]}
     async with serving_inside(own, tmp_path, voice=Scripted()) as inside:
         for path in ("/v1/models", "/v1/voices", "/health/live"):
@@ -273,7 +273,7 @@ async def test_what_needs_no_key_has_a_limit_of_its_own(tmp_path: Path) -> None:
         for path in ("/v1/models", "/v1/voices", "/health/ready", "/v1/models/it"):
             told = await exchange(inside.url, path)
             assert (told.status, told.error["type"]) == (429, "rate_limit_error")
-            assert told.headers["retry-after"] == "1"
+            assert 1 <= int(told.headers["retry-after"]) <= 30
         explained = await exchange(inside.url, "/v1/route/explain", asking())
         assert explained.status == 429
         elsewhere = {"X-Forwarded-For": "192.0.2.7"}

@@ -61,9 +61,9 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = WORKERS
     kills: int = KILLS
     crashes: int = CRASHES
-    keep_s: int = 60
+    keep_s: int = 180
     """Seconds after which the audio of a job goes."""
-    max_bytes: int = 96 << 20
+    max_bytes: int = 128 << 20
     lease_s: float = 30.0
     pause_s: float = 0.1
     """What a piece takes at least."""

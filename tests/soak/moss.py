@@ -89,7 +89,9 @@ class Wish(msgspec.Struct, frozen=True):
 
 def survive(seconds: float, folder: Path, *, rounds: int = 0, seed: int = 1) -> Outcome:
     """A server, and callers for so long; it has ended when this returns."""
-    settings = {"directory": str(write(folder / "model")), "pull": "never", "clones": 2 * _CLIPS}
+    directory = str(write(folder / "model"))
+    bounds = {"clones": 2 * _CLIPS, "voices_mb": 1}  # full soon: what grows then is a leak
+    settings = {"directory": directory, "pull": "never", **bounds}
     rounds = rounds or max(4, round(seconds / 15))
     with speaking(settings, folder / "server") as server:
         outcome = asyncio.run(_rounds(server, rounds, seconds / rounds, random.Random(seed)))

@@ -14,7 +14,7 @@ import uvicorn
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from router.app import create_app
+from router.app.server import create_app
 from router.contract.record import Event, SpeechRecord
 from router.dispatch.speaker import Speaker
 from router.registry import Kinds

@@ -12,7 +12,7 @@ import httpx
 from litestar.types import ASGIApp
 from prometheus_client.parser import text_string_to_metric_families
 
-from router.app import create_app
+from router.app.server import create_app
 from router.dispatch.house import House
 from router.dispatch.reloading import Reloads
 from router.dispatch.speaker import Speaker

@@ -251,7 +251,9 @@ async def test_what_is_not_taken_for_a_moment_is_sent_again(
     await collector.of("sent-again")
 
 
-async def test_sending_is_given_up_after_its_time_and_not_tried_again_once_it_is_closed(collector: Collector) -> None:
+async def test_sending_is_given_up_after_its_time_and_not_tried_again_once_it_is_closed(
+    collector: Collector,
+) -> None:
     collector.stalls, before = True, len(collector.headers)
     sink = Otlp(Tracing(enabled=True, endpoint=collector.url))
     made = record(1)
