@@ -62,6 +62,7 @@ class Entrance:
     async def adopt(self, ensemble: Ensemble, settings: Settings) -> Running:
         """Open what this config says, and make it current. Raises what opening raises."""
         self.exposition.counting.learn(settings.models, settings.providers)
+        self.exposition.counting.begin(settings.models)
         before = self.running.current
         limits = before.settings.timeouts if before is not None else settings.timeouts
         longest_s = limits.deadline_most_s + limits.total_s

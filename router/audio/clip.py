@@ -114,6 +114,8 @@ class ClipDecoder:
         except asyncio.CancelledError:
             child.kill()
             await asyncio.wait([job])  # the place is free when the thread is
+            if not job.cancelled():
+                job.exception()  # that it was killed is known; else the loop tells of it as a bug
             if not child.is_over:  # it had just finished
                 await loop.run_in_executor(self._threads, child.end)
             raise

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from router.contract.errors import ProviderError
-from router.contract.provider import KeepsVoices, Provider
+from router.contract.provider import HasState, KeepsVoices, Provider
 from router.contract.record import Event, OffersChanged
 from router.contract.speech import Voice
 from router.routing.catalogue import Offered, Offers
@@ -66,12 +66,15 @@ class Roster:
 
     def noticed(self, event: Event) -> None:
         if isinstance(event, OffersChanged):
+            self._tell_inside(event.provider)
             self.offers = self._picture()
             self._changed.set()
 
     @asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
         """Ask everybody for their voices now, and again on a timer while the block lasts."""
+        for name in self.providers:
+            self._tell_inside(name)
         await self._ask_all()
         keeper = asyncio.create_task(self._keep(), name="roster")
         try:
@@ -104,6 +107,18 @@ class Roster:
             _log.error("voices failed", provider=name, error=type(error).__name__)
         else:
             self._voices[name] = {voice.id.casefold(): voice for voice in voices}
+
+    def _tell_inside(self, name: str) -> None:
+        """Log what it does now, and why not better: an engine may go slower ways than it could."""
+        provider = self.providers.get(name)
+        if not isinstance(provider, HasState):
+            return
+        try:
+            inside = provider.state().line
+        except Exception as error:  # a plugin's bug
+            _log.error("state failed", provider=name, error=type(error).__name__)
+        else:
+            _log.info("provider changed", provider=name, inside=inside)
 
     def _picture(self) -> Offers:
         return {name: self._offered(name) for name in self._settings.providers}

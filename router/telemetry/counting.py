@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry
@@ -25,7 +26,7 @@ from router.contract.record import (
     SpeechResumed,
     WebhookTried,
 )
-from router.settings.structs import Family
+from router.settings.structs import Family, Model
 from router.telemetry import metrics
 from router.telemetry.counted import Count, Level, Spread
 from router.telemetry.labels import Names, Words
@@ -37,6 +38,12 @@ PIECE = "jobs"
 """Stands for a shape where a piece of a job is spoken."""
 _CLASSES = {0: "", 499: "4xx", **{status: f"{status // 100}xx" for status in range(200, 600)}}
 _UNSPOKEN = ("refused", "failed", "broken")
+_ENDS = (("spoken", "2xx"), ("refused", "5xx"), ("failed", "5xx"), ("broken", "2xx"))
+_FAULTS = (
+    *("resting", "busy", "timed_out", "unreachable", "broken", "not_speech"),
+    *("bad_key", "no_credit"),
+)
+_BREAKS = ("broken", "timed_out", "not_speech", "unreachable")
 
 
 class Counting:
@@ -109,6 +116,8 @@ class Counting:
         self._reloads = self._count(metrics.RELOADS)
         for result in ("ok", "refused"):
             self._reloads.add(0, result)
+        for result in ("delivered", "failed", "dead"):
+            self._webhooks.add(0, result)
         self._reload_ok = Level(metrics.RELOAD_OK, self._registry)
         self._reload_ok.set(1)
         self._reloaded = Level(metrics.RELOADED, self._registry)
@@ -124,6 +133,17 @@ class Counting:
         """The config has these names: they may be labels from now on."""
         self._models.learn(models)
         self._providers.learn(providers)
+
+    def begin(self, models: Mapping[str, Model]) -> None:
+        """What alerts look at begins at nought: of a counter that is born at 5 nobody sees an
+        increase."""
+        for name, model in models.items():
+            for outcome, status_class in _ENDS:
+                self._requests.add(0, model.family, name, outcome, status_class)
+            for route, reason in itertools.product(model.routes, _FAULTS):
+                self._fallbacks.add(0, name, route.provider, reason)
+            for route, reason in itertools.product(model.routes, _BREAKS):
+                self._broken.add(0, name, route.provider, reason)
 
     # ---- as an observer
 

@@ -179,6 +179,7 @@ async def test_status_tells_how_the_engine_is(server: ServerProcess) -> None:
     assert inside["facts"]["decoder"] == "shipped: the settings say so"
     assert "rows speak" in told
     assert "all graphs are the shipped ones" in told
+    assert "all graphs are the shipped ones (the settings say so)" in server.log.text
 
 
 def _status(url: str) -> str:
@@ -199,7 +200,9 @@ async def test_espeak_speaks_until_the_engine_has_built_its_graphs(
         early = await said(server.url)
         found = await until_ready(server.url)
         late = await said(server.url)
+        log = server.log.text
 
+    assert "all graphs are the faster ones" in log
     assert (early.status, early.headers["x-tts-provider"]) == (200, "espeak")
     assert is_spoken(late)
     assert found["inside"]["facts"]["language_model"] == "faster"

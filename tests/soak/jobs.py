@@ -186,7 +186,8 @@ class _Run:
 
     def _text(self, number: int) -> tuple[str, int]:
         fate: Fate = "fine"
-        if number % (self._size.jobs // (self._size.deadly + 1)) == 1 and number > 1:
+        size = self._size
+        if number in {(n + 1) * size.jobs // (size.deadly + 1) for n in range(size.deadly)}:
             fate = "deadly"
         elif number == 2 or self._dice.random() < REFUSED:
             fate = "refused"
