@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import hmac
-import ipaddress
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import msgspec
 
+from router.accounts.addresses import network_of
 from router.accounts.admission import Admission
 from router.accounts.entry import Entry, due_of, taken
 from router.accounts.keys import Key
@@ -29,7 +27,6 @@ from router.settings.accounts import Accounts as Wanted
 from router.settings.structs import Settings
 
 _MEMBERS = 10_000
-_WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>[\d.]+):\d+")
 
 
 class Member(msgspec.Struct, frozen=True, eq=False):
@@ -189,23 +186,3 @@ class KeyedGate:
             models=frozenset(name.strip().casefold() for name in terms.models) or None,
             providers=frozenset(terms.providers) or None,
         )
-
-
-@functools.lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
-    """What limits by address count as one: an IPv4 address, or the 64 bits of an IPv6 one that its
-    holder cannot choose. What is no address counts as one, too.
-
-    Some proxies name the port as well (Azure's, IIS): `192.0.2.1:5000`, `[2001:db8::1]:5000`.
-    """
-    if found := _WITH_PORT.fullmatch(address):
-        address = found["v6"] or found["v4"]
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed.packed, 64), strict=False))

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from litestar.types import ASGIApp
 
+from router.accounts.addresses import parsed
 from router.api import body as bodies
 from router.api import shapes
 from router.api.body import ApiRequest
@@ -196,11 +197,8 @@ class Door:
         return peer
 
     def _is_trusted(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._trusted)
+        hop = parsed(address)
+        return hop is not None and any(hop in network for network in self._trusted)
 
 
 def door_of(request: ApiRequest) -> Door:

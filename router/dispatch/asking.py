@@ -21,12 +21,13 @@ from router.contract.record import (
 )
 from router.contract.speech import Cost, Priority, SpeechOrder, SpeechRequest
 from router.contract.trace import TraceContext, new_span_id
-from router.dispatch.attempts import Attempt, Sounding
+from router.dispatch.attempts import Attempt
 from router.dispatch.limits import Places
 from router.dispatch.observers import Observers
 from router.dispatch.outlook import Outlook
 from router.dispatch.owned import Owned
 from router.dispatch.roster import Roster
+from router.dispatch.sounding import Sounding
 from router.dispatch.verdicts import Failed, NobodyHas, verdict
 from router.routing.order import CHARS_PER_S
 from router.routing.plan import Candidate, order_for

@@ -3,101 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from types import TracebackType
-from typing import Protocol
+from contextlib import AsyncExitStack
 
 import structlog
 
 from router.audio.integrity import Finding, Judge, expected
 from router.audio.pipeline import Pipeline, Shaping, is_loaded, preload
-from router.contract.audio import AudioFormat, AudioStream
 from router.contract.caller import Turn
 from router.contract.errors import Broken, Busy, NoSlot, NotSpeech, ProviderError, TimedOut
 from router.contract.provider import Provider
 from router.contract.speech import SpeechOrder
+from router.dispatch.bounds import Courtesy, Leaving, place_of, within
 from router.dispatch.limits import Full, Hold, Places
 from router.dispatch.outlook import Trial
+from router.dispatch.sounding import Held, Sounding, fed, held_whole, one
 from router.dispatch.verdicts import SlotsInUse
 from router.routing.plan import Candidate
 from router.settings.structs import Settings
 
 _log = structlog.get_logger(__name__)
-
-_TURN_S = 0.002
-LEAVE_S = 5.0
-"""How long a provider may take to let go before we stop waiting: it promises one second."""
-
-
-class Sounding:
-    """A provider that has begun to sound. Closing it, at any moment, lets go of everything."""
-
-    def __init__(
-        self,
-        stack: AsyncExitStack,
-        stream: AudioStream,
-        body: AsyncIterator[bytes],
-        pipeline: Pipeline,
-        held: _Held,
-    ) -> None:
-        self._stack = stack
-        self._pipeline = pipeline
-        self._held = held
-        self._stream = stream
-        self.body = body
-        self.length: int | None = None
-
-    @property
-    def format(self) -> AudioFormat:
-        return self._pipeline.format
-
-    @property
-    def seconds(self) -> float | None:
-        return self._pipeline.seconds
-
-    @property
-    def ended(self) -> bool:
-        """Whether the provider has said all of it (or was let go)."""
-        return self._held.released
-
-    @property
-    def voice(self) -> str | None:
-        return self._stream.voice
-
-    @property
-    def framed(self) -> bool:
-        return self._stream.framed
-
-    @property
-    def upstream_id(self) -> str | None:
-        return self._stream.upstream_id
-
-    @property
-    def tokens(self) -> int | None:
-        return self._stream.tokens
-
-    def exact(self, body: bytearray) -> None:
-        self._pipeline.exact(body)
-
-    async def aclose(self) -> None:
-        await self._stack.aclose()
-
-
-class _Held:
-    """What is held of a provider until it has said all, or is let go."""
-
-    def __init__(self, slot: Hold) -> None:
-        self._slot = slot
-        self.turn: Turn | None = None
-        self.released = False
-
-    def release(self) -> None:
-        self.released = True
-        self._slot.release()
-        if self.turn is not None:
-            self.turn.done()
 
 
 class Attempt:
@@ -181,15 +106,15 @@ class Attempt:
         first_by: float,
         whole_bytes: int,
     ) -> Sounding:
-        held = _Held(await self._slot(order, patience_s))
+        held = Held(await self._slot(order, patience_s))
         stack.callback(held.release)
         held.turn = await self._own_limits()
         pipeline = await self._pipeline(order)
         self._trial.begins()
         self._heard = pipeline
         native = self._candidate.native
-        async with _within(first_by, "it was silent until its time for the first sound was over"):
-            entering = _Leaving(self._provider.synthesize(order, native), self._candidate.provider)
+        async with within(first_by, "it was silent until its time for the first sound was over"):
+            entering = Leaving(self._provider.synthesize(order, native), self._candidate.provider)
             stream = await stack.enter_async_context(entering)
             if not native.admits(stream.format):
                 raise NotSpeech(f"it was asked for {native} and gives {stream.format}")
@@ -201,7 +126,7 @@ class Attempt:
         if ended:
             held.release()
             self._said_all(pipeline)
-            body = _one(head)
+            body = one(head)
         else:
             body = self._rest(source, pipeline, head, held)
         stack.push_async_callback(body.aclose)
@@ -246,7 +171,7 @@ class Attempt:
     ) -> tuple[bytes, bool]:
         """Converted bytes up to and with the first sound, and whether that was all there is."""
         head = b""
-        courtesy = _Courtesy()
+        courtesy = Courtesy()
         while not pipeline.may_leave:
             try:
                 chunk = await anext(source)
@@ -271,10 +196,10 @@ class Attempt:
                 raise NotSpeech(finding.message)
 
     async def _rest(
-        self, source: AsyncIterator[bytes], pipeline: Pipeline, head: bytes, held: _Held
+        self, source: AsyncIterator[bytes], pipeline: Pipeline, head: bytes, held: Held
     ) -> AsyncGenerator[bytes, None]:
         """The body from the first sound on. Raises only ProviderError."""
-        courtesy = _Courtesy()
+        courtesy = Courtesy()
         try:
             yield head
             while (chunk := await self._next(source)) is not None:
@@ -300,7 +225,7 @@ class Attempt:
             raise TimedOut("it spoke on until the time for a whole speech was over")
         by = min(now + self._stall_s, self._ends_at)
         try:
-            async with _within(by, "it fell silent in mid-speech"):
+            async with within(by, "it fell silent in mid-speech"):
                 return await anext(source)
         except StopAsyncIteration:
             return None
@@ -327,115 +252,5 @@ class Attempt:
     def _bug(self, error: Exception) -> Broken:
         """An exception that no provider should let out: told with its place, never with its
         words."""
-        _log.error("a provider has a bug", provider=self._candidate.provider, **_place_of(error))
+        _log.error("a provider has a bug", provider=self._candidate.provider, **place_of(error))
         return Broken(f"it failed with an unexpected {type(error).__name__}")
-
-
-def _place_of(error: Exception) -> dict[str, str]:
-    """What may be logged of a plugin's exception: its words could hold the caller's text."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    return {"error": type(error).__name__, "where": where}
-
-
-class _Courtesy:
-    """Lets others run after every 2 ms of work: a provider may have no real wait in it."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
-
-    async def give_way(self) -> None:
-        if self._loop.time() - self._since > _TURN_S:
-            await asyncio.sleep(0)
-            self._since = self._loop.time()
-
-
-class _Leaving:
-    """A provider's context whose exit cannot hold us up."""
-
-    def __init__(self, context: AbstractAsyncContextManager[AudioStream], name: str) -> None:
-        self._context = context
-        self._name = name
-
-    async def __aenter__(self) -> AudioStream:
-        return await self._context.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        place: TracebackType | None,
-    ) -> None:
-        try:
-            async with asyncio.timeout(LEAVE_S):
-                await self._context.__aexit__(kind, error, place)
-        except TimeoutError:
-            _log.error("a provider does not let go", provider=self._name, waited_s=LEAVE_S)
-        except ProviderError:
-            pass  # it has let go, and nobody listens any more
-        except Exception as failed:  # a bug on leaving is nobody's speech
-            _log.error("a provider failed on leaving", provider=self._name, **_place_of(failed))
-
-
-class _within:  # noqa: N801  # reads as a word in `async with`
-    """A limit whose passing is the provider's failure, told apart from a TimeoutError of its
-    own."""
-
-    def __init__(self, by: float, message: str) -> None:
-        self._limit = asyncio.timeout_at(by)
-        self._message = message
-
-    async def __aenter__(self) -> None:
-        await self._limit.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        place: TracebackType | None,
-    ) -> None:
-        try:
-            await self._limit.__aexit__(kind, error, place)
-        except TimeoutError as passed:
-            if passed is not error:
-                raise TimedOut(self._message) from None
-            raise
-
-
-async def fed(pipeline: Pipeline, chunk: bytes) -> bytes:
-    """Feed a chunk, in a thread where that takes long."""
-    if not pipeline.is_heavy(chunk):
-        return pipeline.feed(chunk)
-    return await asyncio.to_thread(pipeline.feed, chunk)
-
-
-class _Whole(Protocol):
-    """What can be held whole."""
-
-    body: AsyncIterator[bytes]
-    length: int | None
-
-    def exact(self, body: bytearray) -> None: ...
-
-
-async def held_whole(sound: _Whole, most: int) -> None:
-    """Hold all of a sound, unless it grows beyond `most` bytes: then it streams on from there."""
-    body = bytearray()
-    async for chunk in sound.body:
-        body += chunk
-        if len(body) > most:
-            sound.body = _chain(bytes(body), sound.body)
-            return
-    sound.exact(body)
-    sound.length = len(body)
-    sound.body = _one(bytes(body))
-
-
-async def _one(body: bytes) -> AsyncGenerator[bytes, None]:
-    yield body
-
-
-async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from router.dispatch.attempts import Sounding
+from router.dispatch.sounding import Sounding
 
 
 class Owned:

@@ -17,9 +17,9 @@ from router.audio.pipeline import Pipeline, preload
 from router.contract.audio import AudioFormat
 from router.contract.record import SpeechResumed
 from router.dispatch.asking import Asker, Spoken, Want
-from router.dispatch.attempts import Sounding, fed, held_whole
 from router.dispatch.made import Made
 from router.dispatch.observers import Observers
+from router.dispatch.sounding import Sounding, fed, held_whole
 from router.dispatch.verdicts import NobodyHas, passed_over
 from router.routing.language import is_speakable
 from router.routing.plan import FIRST_CHARS, Candidate, Plan, who_may_go_on

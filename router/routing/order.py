@@ -79,7 +79,7 @@ def ordered(
     """The candidates as they are to be asked.
 
     `characters` are those of the text, `dice` is 0 to 1 (not included), `first` a provider that is
-    preferred to all others. What is not known is thought neither cheap nor slow: a provider without
+    preferred to all others, in any case; nobody of that name is no mistake. What is not known is thought neither cheap nor slow: a provider without
     a price is free, one that was never heard comes before those that were.
     """
     if order == "weighted":
@@ -90,6 +90,13 @@ def ordered(
         found = _fastest(candidates, beliefs, characters, dice)
     else:
         found = list(candidates)
+    return found if first is None else _led_by(first, found)
+
+
+def _led_by(first: str, candidates: list[_C]) -> list[_C]:
+    """Names are told apart by case where a config has both."""
+    name = first.casefold()
+    found = sorted(candidates, key=lambda candidate: candidate.provider.casefold() != name)
     return sorted(found, key=lambda candidate: candidate.provider != first)
 
 

@@ -33,7 +33,7 @@ from router.contract.errors import (
     Unreachable,
 )
 from router.contract.record import SpeechRecord
-from router.dispatch import attempts
+from router.dispatch import bounds
 from router.dispatch.verdicts import verdict
 from router.testing.script import Bytes, Hang, Raise, Script, Tone, Until, in_turn
 from router.testing.scripted import Scripted
@@ -254,7 +254,7 @@ async def test_another_format_than_was_asked_for_is_no_speech(tmp_path: Path) ->
 async def test_a_provider_that_does_not_let_go_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(attempts, "LEAVE_S", 0.05)
+    monkeypatch.setattr(bounds, "LEAVE_S", 0.05)
     clings = Scripted(Script(leaving=(Hang(),)))
     async with stage(tmp_path, clings=clings) as on:
         began = asyncio.get_running_loop().time()

@@ -281,6 +281,22 @@ async def test_what_needs_no_key_has_a_limit_of_its_own(tmp_path: Path) -> None:
         assert (await ask(inside)).status == 200
 
 
+@pytest.mark.parametrize(
+    "hop", ["10.0.0.1", "10.0.0.1:4711", "::1", "[::1]:80", "[::1]", "127.0.0.1:1, 10.0.0.1:2"]
+)
+async def test_behind_a_proxy_that_is_trusted_the_caller_is_who_it_names(
+    hop: str, tmp_path: Path
+) -> None:
+    own = config(limits={"looking": {"requests_per_minute": 1}})
+    own["server"] = {"trusted_proxies": ["127.0.0.1", "10.0.0.0/8", "::1"]}
+    async with serving_inside(own, tmp_path, voice=Scripted()) as inside:
+        for caller in ("192.0.2.7", "192.0.2.8:5000", "unknown", "192.0.2.9"):
+            chain = {"X-Forwarded-For": f"10.9.9.9, {caller}, {hop}"}
+            assert (await exchange(inside.url, "/v1/models", headers=chain)).status == 200
+        again = {"X-Forwarded-For": f"192.0.2.8, {hop}"}
+        assert (await exchange(inside.url, "/v1/models", headers=again)).status == 429
+
+
 # ---- credit
 
 

@@ -92,3 +92,10 @@ def test_one_request_in_twenty_tries_another_first() -> None:
 def test_who_is_preferred_comes_first_whatever_the_order(order: Order) -> None:
     assert names(THREE, order, first="c")[0] == "c"
     assert sorted(names(THREE, order, first="nobody")) == ["a", "b", "c"]
+
+
+def test_whose_name_is_preferred_is_found_in_any_case_and_the_one_so_written_before_all() -> None:
+    four = (One("a"), One("B"), One("b"), One("c"))
+    assert names(four, "listed", first="C") == "caBb"
+    assert names(four, "listed", first="b") == "bBac"
+    assert names(four, "listed", first="B") == "Bbac"
