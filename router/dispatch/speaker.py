@@ -14,11 +14,10 @@ from router.audio.clip import ClipDecoder
 from router.audio.codecs import kept, legal
 from router.audio.decode import DECODES
 from router.audio.encode import ENCODERS
-from router.audio.pipeline import silence
 from router.contract.caller import FREE, Ask, Caller, Gate, Grant
 from router.contract.errors import Forbidden, NobodyCan, Overloaded, SpeechError, listed
 from router.contract.provider import LOCAL_OWNER, Secret
-from router.contract.record import Outcome, SpeechRecord, VoiceChange
+from router.contract.record import SpeechRecord
 from router.contract.speech import PLAIN_TERMS, Held, Priority, SpeechRequest, Terms
 from router.contract.trace import TraceContext, trace_context
 from router.dispatch import paying
@@ -28,11 +27,13 @@ from router.dispatch.cache import SpeechCache
 from router.dispatch.keeping import Keeper, Keeping
 from router.dispatch.limits import Full, Hold, Places
 from router.dispatch.made import Made
+from router.dispatch.noting import note_plan, note_speech, outcome_of, since
 from router.dispatch.observers import Observers
 from router.dispatch.production import Shared
 from router.dispatch.recital import Recital
 from router.dispatch.roster import Roster
 from router.dispatch.speech import Speech
+from router.dispatch.spoken import silent, spoken
 from router.dispatch.verdicts import LONGEST_WAIT_S, NobodyHas, expected, passed_over, trail
 from router.routing.catalogue import Catalogue
 from router.routing.language import LatinGuess, is_speakable
@@ -42,11 +43,6 @@ from router.routing.plan import Candidate, Plan, plan, refusal, who_may_go_on
 from router.settings.structs import Settings
 
 CODECS = Codecs(decodes=DECODES, encodes=frozenset(ENCODERS), legal=legal, kept=kept)
-SILENCE_S = 0.3
-"""The answer to a text with nothing to say in it: some clients try a server with «.»."""
-
-_ALWAYS = frozenset({"off", "forbidden"})
-"""Why somebody is passed over whatever is asked for."""
 
 
 class Explained(msgspec.Struct, frozen=True):
@@ -136,11 +132,11 @@ class Speaker:
         try:
             async with AsyncExitStack() as stack:
                 _check_model(request, caller)
-                record.understood_s = _since(record)
+                record.understood_s = since(record)
                 record.trace = record.trace or self._new_trace()
                 made = self._plan(request, caller, terms)
-                record.planned_s = _since(record)
-                self._note_plan(record, request, made)
+                record.planned_s = since(record)
+                note_plan(record, request, made, self._key)
                 self._check_candidates(request, made)
                 ask = paying.ask_for(request, made, record.request_id, terms.idempotency_key)
                 keeping = self._keeper.of(request, made, caller, terms, ask)
@@ -160,14 +156,14 @@ class Speaker:
                     want = self._want(request, made, record, ask, terms)
                     speech = await stack.enter_async_context(self._heard(want, made, keeping))
                 else:
-                    speech = await _silent(request, made)
-                _note_speech(record, speech)
+                    speech = await silent(request, made)
+                note_speech(record, speech)
                 speech.account = paying.Account(grant, speech, request, made.language)
                 stack.push(speech.account.leave)  # first of all: now is known what was delivered
                 yield speech
             record.outcome = "spoken" if speech.complete else "abandoned"
         except BaseException as error:
-            record.outcome, record.reason = _outcome(error, speech, record)
+            record.outcome, record.reason = outcome_of(error, speech, record)
             raise
         finally:
             if speech is not None:
@@ -178,14 +174,6 @@ class Speaker:
         """For what did not come by the door: a piece of a job, a sample of a voice."""
         wanted = self._settings.tracing
         return trace_context("", "", wanted.sample_ratio) if wanted.enabled else None
-
-    def _note_plan(self, record: SpeechRecord, request: SpeechRequest, made: Plan) -> None:
-        record.model, record.voice, record.language = made.model, made.voice, made.language
-        record.characters = len(request.text)
-        record.format = request.format.encoding
-        record.clone = request.clip is not None
-        text = request.text.encode("utf-8", "surrogatepass")
-        record.text_key = hashlib.blake2b(text, key=self._key, digest_size=8).hexdigest()
 
     def _plan(
         self, request: SpeechRequest, caller: Caller | None = None, terms: Terms = PLAIN_TERMS
@@ -272,7 +260,7 @@ class Speaker:
                 want.record.passed_over = passed_over(made, None, nobody.failed)
                 want.record.fallback = trail(want.record.passed_over)
                 raise nobody.error from None
-            speech = _spoken(want.request, made, begun, reader, shared=shared)
+            speech = spoken(want.request, made, begun, reader, shared=shared)
             if keeping is not None:
                 keeping.heard(speech)
             yield speech
@@ -358,84 +346,5 @@ def _check_model(request: SpeechRequest, caller: Caller) -> None:
         raise Forbidden(f"This key may not use that model. It may use: {own}.", param="model")
 
 
-def _spoken(
-    request: SpeechRequest, made: Plan, begun: Made, chunks: AsyncIterator[bytes], *, shared: bool
-) -> Speech:
-    candidate, sound = begun.candidate, begun.sound
-    return Speech(
-        chunks=chunks,
-        format=sound.format,
-        length=sound.length,
-        model=made.model,
-        provider=candidate.provider,
-        upstream_model=candidate.model,
-        voice=sound.voice or candidate.voice.id or made.voice,
-        fallback=trail(begun.passed_over),
-        passed_over=begun.passed_over,
-        voice_change=_voice_change(request, begun),
-        ignored=candidate.ignored,
-        warnings=begun.warnings,
-        characters=len(request.text),
-        sound=sound,
-        shared=shared,
-        held=candidate.held,
-    )
-
-
-def _voice_change(request: SpeechRequest, begun: Made) -> VoiceChange:
-    """Why it is another voice than was wanted; that somebody is switched off or not the caller's
-    own is no change: with this config they never hear another."""
-    if request.clip is not None:
-        return "preset" if "prompt_audio" in begun.candidate.ignored else ""
-    if not _ALWAYS.issuperset(begun.passed_over.values()):
-        return "fallback"
-    return "chosen" if begun.candidate.voice.id is None else ""
-
-
 def _warnings(request: SpeechRequest) -> tuple[str, ...]:
     return ("prompt_audio clips",) if request.clip is not None and request.clip.clips else ()
-
-
-async def _silent(request: SpeechRequest, made: Plan) -> Speech:
-    """Nothing to say: no provider is asked, nothing is charged."""
-    format, body = await asyncio.to_thread(silence, request.format, SILENCE_S)
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield body
-
-    return Speech(
-        chunks=chunks(),
-        format=format,
-        length=len(body),
-        model=made.model,
-        provider="router",
-        upstream_model="silence",
-        voice=made.voice,
-        fallback="none",
-        characters=0,
-        seconds=SILENCE_S,
-    )
-
-
-def _since(record: SpeechRecord) -> float:
-    return asyncio.get_running_loop().time() - record.opened
-
-
-def _note_speech(record: SpeechRecord, speech: Speech) -> None:
-    record.first_audio_s = _since(record)
-    record.provider, record.upstream_model = speech.provider, speech.upstream_model
-    record.fallback, record.upstream_id = speech.fallback, speech.upstream_id
-    record.passed_over, record.voice_change = speech.passed_over, speech.voice_change
-    record.characters = speech.characters
-    record.cache, record.repeat = speech.cache, speech.repeat
-
-
-def _outcome(
-    error: BaseException, speech: Speech | None, record: SpeechRecord
-) -> tuple[Outcome, str]:
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return "abandoned", ""
-    reason = error.reason if isinstance(error, SpeechError) else type(error).__name__
-    if speech is not None:
-        return "broken", reason
-    return ("failed" if record.attempts else "refused"), reason

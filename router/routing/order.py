@@ -79,8 +79,9 @@ def ordered(
     """The candidates as they are to be asked.
 
     `characters` are those of the text, `dice` is 0 to 1 (not included), `first` a provider that is
-    preferred to all others, in any case; nobody of that name is no mistake. What is not known is thought neither cheap nor slow: a provider without
-    a price is free, one that was never heard comes before those that were.
+    preferred to all others, in any case; nobody has to have that name. What is not known is thought
+    neither cheap nor slow: a provider without a price is free, one that was never heard comes
+    before those that were.
     """
     if order == "weighted":
         found = _weighted(candidates, dice)

@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from router.contract.provider import Kind
-from router.settings import keys, tracing, webhook_secret
+from router.settings import keys, prices, tracing, webhook_secret
 from router.settings.problems import UNSET, Problem, convert, near, problems
 from router.settings.structs import File, Model, Provider, ProviderEntry, Settings, Voice
 
@@ -287,6 +287,7 @@ def _crossed(file: File) -> list[Problem]:
                 wrong = f"there is no provider {route.provider!r}"
                 found.append(Problem(f"{path}[{index}].provider", wrong, remedy))
         found += _default_voice(name, model, file.voices)
+    found += prices.wrong(file.models)
     if file.accounts is not None:
         found += keys.wrong(file.accounts, file)
     found += keys.wrong_readers(file.metrics, file.server)

@@ -11,7 +11,7 @@ import pytest
 from router.accounts.gate import KeyedGate
 from router.accounts.usage import UsageQuery, UsageRow
 from router.contract.caller import Caller, Delivered, Offer, Price
-from router.contract.errors import OutOfCredit
+from router.contract.errors import IdempotencyConflict, OutOfCredit
 from router.contract.provider import Secret
 from tests.accounts.gates import APP, HOME, app, asking, balance, gated, member, spoken, whole
 
@@ -121,17 +121,22 @@ async def test_what_it_costs_is_told_as_far_as_it_is_known(tmp_path: Path) -> No
             assert (grant.receipt(whole()).cost, grant.receipt(whole()).balance) == ("1", None)
 
 
-async def test_one_idempotency_key_is_charged_once_for_the_same(
+async def test_one_idempotency_key_is_charged_once_and_for_another_body_refused(
     store_url: Secret, tmp_path: Path
 ) -> None:
-    async with gated(tmp_path, {"store": store_url.reveal()}) as gate:
+    accounts = {"store": store_url.reveal()}
+    async with gated(tmp_path, accounts) as gate, gated(tmp_path, accounts) as elsewhere:
         caller = await member(gate, "5")
-        for contents in (b"the same", b"the same", b"the same", b"another"):
-            async with gate.admit(caller, asking(once=("mine", contents))) as grant:
-                grant.heard(whole())
-        assert await balance(gate, caller) == "3"
-        async with gate.admit(caller, asking(once=("mine", b"the same"))) as grant:
-            assert (grant.receipt(whole()).cost, grant.receipt(whole()).balance) == ("0", "3")
+        for _ in range(3):
+            await spoken(gate, caller, asking(once=("mine", b"the same")))
+        assert await balance(gate, caller) == "4"
+        for one in (gate, elsewhere):
+            with pytest.raises(IdempotencyConflict, match="another request"):
+                async with one.admit(caller, asking(once=("mine", b"another"))):
+                    pass
+            async with one.admit(caller, asking(once=("mine", b"the same"))) as grant:
+                assert (grant.receipt(whole()).cost, grant.receipt(whole()).balance) == ("0", "4")
+        assert await balance(gate, caller) == "4"
 
 
 async def test_an_idempotency_key_of_two_callers_is_charged_to_both(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,8 +18,9 @@ from router.accounts.ledger import Ledger, Reservation, Spoken, named, once_of
 from router.accounts.opening import opened
 from router.accounts.price import MOST_NANO
 from router.accounts.usage import UsageQuery
+from router.contract.errors import IdempotencyConflict
 from router.contract.provider import Secret
-from router.store.schema import metadata
+from router.store.schema import metadata, paid
 from tests.store.test_databases import both
 
 SECRET = Secret("the secret of this installation")
@@ -149,15 +151,55 @@ async def test_an_idempotency_key_that_was_not_charged_is_still_to_be_paid(
         assert (await ledger.settle(second, 80, SPOKEN)).charged_nano == 80
 
 
-async def test_an_idempotency_key_is_the_callers_own_and_its_bodys(store_url: Secret) -> None:
+async def test_an_idempotency_key_is_the_callers_own(store_url: Secret) -> None:
     async with having(store_url, 1_000) as ledger:
         await ledger.top_up("key_you", 1_000, request="yours")
-        names = [(ME, b"one"), (ME, b"two"), ("key_you", b"one")]
-        for account, body in names:
-            once = once_of("same", body)
-            reserved = await ledger.reserve(account, named("r"), 50, once=once)
+        for account, body in ((ME, b"one"), ("key_you", b"two")):
+            reserved = await ledger.reserve(account, named("r"), 50, once=once_of("same", body))
             assert (await ledger.settle(reserved, 50, SPOKEN)).charged_nano == 50
-    assert once_of("ab", b"c") != once_of("a", b"bc")
+
+
+async def test_a_key_that_paid_for_one_body_stands_for_no_other_in_any_process(
+    store_url: Secret,
+) -> None:
+    first, other = once_of("same", b"one"), once_of("same", b"two")
+    async with having(store_url, 100) as here, opened(store_url, SECRET) as there:
+        reserved = await here.reserve(ME, named("r"), 50, once=first)
+        await here.settle(reserved, 50, SPOKEN)
+        for ledger in (here, there.ledger):
+            with pytest.raises(IdempotencyConflict):
+                await ledger.reserve(ME, named("r"), 1_000, once=other)
+            assert (await ledger.reserve(ME, named("r"), 50, once=first)).amount_nano == 0
+        assert await here.balance(ME) == 50
+
+
+async def test_bodies_that_overlap_under_one_key_are_charged_each_and_the_first_keeps_it(
+    store_url: Secret,
+) -> None:
+    first, other = once_of("same", b"one"), once_of("same", b"two")
+    async with having(store_url, 1_000) as ledger:
+        both_now = [await ledger.reserve(ME, named("r"), 50, once=once) for once in (first, other)]
+        for reserved in both_now:
+            assert (await ledger.settle(reserved, 50, SPOKEN)).charged_nano == 50
+        with pytest.raises(IdempotencyConflict):
+            await ledger.reserve(ME, named("r"), 50, once=other)
+        assert (await ledger.reserve(ME, named("r"), 50, once=first)).amount_nano == 0
+
+
+async def test_what_was_paid_before_the_contents_were_kept_beside_the_key_stays_paid(
+    store_url: Secret,
+) -> None:
+    once, other = once_of("same", b"one"), once_of("same", b"two")
+    before = {"account": ME, "once": once.contents, "at_ms": time.time_ns() // 1_000_000}
+    async with having(store_url, 1_000) as ledger, both(store_url) as (write, _):
+        await write.run(lambda found: found.execute(sa.insert(paid), before))
+        assert (await ledger.reserve(ME, named("r"), 50, once=once)).amount_nano == 0
+        assert (await ledger.reserve(ME, named("r"), 50, once=other)).amount_nano == 50
+
+
+def test_no_key_and_contents_look_like_others() -> None:
+    assert once_of("ab", b"c").contents != once_of("a", b"bc").contents
+    assert once_of("ab", b"c").key != once_of("a", b"bc").key
 
 
 async def test_who_is_cancelled_while_reserving_leaves_nothing_set_aside(

@@ -95,6 +95,41 @@ def test_names_that_point_nowhere_get_the_near_ones(kinds: dict[str, Kind]) -> N
     assert "case does not count" in found["models.A"]
 
 
+TOKENS = "credits_per_1k_tokens: 0.015"
+
+
+@pytest.mark.parametrize(
+    ("price", "is_wrong"),
+    [
+        (TOKENS, True),
+        (f"{TOKENS}, credits_per_1k_chars: 0, credits_per_audio_s: 0", True),
+        (f"{TOKENS}, credits_per_1k_chars: 0.005, credits_per_audio_s: 0", True),
+        (f"{TOKENS}, minimum: 0.01", True),
+        (f"{TOKENS}, credits_per_1k_chars: 0.005", False),
+        (f"{TOKENS}, credits_per_audio_s: 0.0002", False),
+        ("credits_per_1k_tokens: 0", False),
+        ("credits_per_1k_chars: 0.005", False),
+    ],
+)
+def test_a_price_says_what_speech_costs_whose_tokens_nobody_tells(
+    price: str, is_wrong: bool, kinds: dict[str, Kind]
+) -> None:
+    text = f"""
+        providers: {{e: {{kind: espeak}}}}
+        models:
+          a: {{price: {{{price}}}, routes: [{{provider: e}}]}}
+          b: {{routes: [{{provider: e}}, {{provider: e, price: {{{price}}}}}]}}
+        """
+    if not is_wrong:
+        parse(text, kinds)
+        return
+    found = mistakes(text, kinds)
+    assert list(found) == ["models.a.price", "models.b.routes[1].price"]
+    for problem in found.values():
+        assert "who hangs up" in problem
+        assert "credits_per_1k_chars or credits_per_audio_s" in problem
+
+
 @pytest.mark.parametrize(
     "text",
     [

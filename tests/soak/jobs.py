@@ -63,7 +63,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     crashes: int = CRASHES
     keep_s: int = 180
     """Seconds after which the audio of a job goes."""
-    max_bytes: int = 128 << 20
+    max_bytes: int = 256 << 20
     lease_s: float = 30.0
     pause_s: float = 0.1
     """What a piece takes at least."""

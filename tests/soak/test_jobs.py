@@ -17,7 +17,7 @@ SMALL = Size(
     crashes=1,
     deadly=0,
     keep_s=30,
-    max_bytes=32 << 20,
+    max_bytes=128 << 20,
     lease_s=6.5,
     patience_s=120,
 )
