@@ -16,7 +16,9 @@ _CONTROLS = {code: " " for code in (*range(32), *range(127, 160)) if chr(code) n
 _HAN = re.compile(r"[々〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
 _LETTER = r"[^\W_]"
-_MARK = r"[\u0300-\u036f\u064b-\u065f\u0900-\u109f]"  # vowel signs, which \w does not know
+_MARK = r"(?!\w)[\u0300-\u036f\u064b-\u065f\u0900-\u109f]"
+"""Vowel signs, which \\w does not know. The ranges hold letters too: without the look ahead a word
+of thirty of them could be read in a milliard ways, and a search would try each."""
 _LONG_WORD = re.compile(rf"(\d{{24}}(?=\d)|(?:{_LETTER}|{_MARK}){{36,48}}(?={_LETTER}))")
 """A word loses its end after 32 digits, 50 Hangul, 100 kana, 130 Latin letters."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 CJK = r"[\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff]"
 """Scripts that are written without spaces, as the rules count them: Han and kana."""
@@ -21,27 +21,41 @@ _PLACEHOLDER = r"___PROT\d+___"
 # The placeholders' letters and underscores take part in the rules below (a space is set between
 # one and a Han letter; a span around one hides it for good), so they have to be those of the model.
 
-Rule = tuple[re.Pattern[str], str]
+Instead = str | Callable[[re.Match[str]], str]
+Rule = tuple[re.Pattern[str], Instead]
 
 
-def rules(*pairs: tuple[str, str]) -> tuple[Rule, ...]:
+def rules(*pairs: tuple[str, Instead]) -> tuple[Rule, ...]:
     return tuple((re.compile(pattern), instead) for pattern, instead in pairs)
 
 
+# Where no repeat can be kept from being tried at each of its characters, a pattern matches also
+# what it was looked for in vain, in one piece; it is left as it is.
+
+
+def linked(match: re.Match[str]) -> str:
+    """What a link of Markdown says, then its address."""
+    return match[0] if match[2] is None else f"{match[1]} {match[2]}"
+
+
 _INVISIBLE = re.compile(r"[\u200b-\u200d\ufeff]")
-_LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^)\s]+)\)")
+LINK = (
+    r"\[([^\[\]]++)\]\((?:(https?://[^)\s]++)\)"
+    r"|https?://(?:[^)\s]*(?=\[)|[^)\s]*+))"  # not closed: the last link that begins in it may be
+)
+_LINK = re.compile(LINK)
 _LINE_MARKS = rules((r"^#{1,6}\s+", ""), (r"^>\s+", ""), (r"^[-*+]\s+", ""), (r"^\d+[.)]\s+", ""))
-_ARROWS = re.compile(rf"(?:(?<!\s)\s+)?{_ARROW}\s*")
+_ARROWS = re.compile(rf"(?:(?<!\s)\s++)?{_ARROW}\s*+")
 
 _SPANS = tuple(
     re.compile(pattern)
     for pattern in (
-        r"https?://[^\s\u3000，。！？；、）】》〉」』]+",
-        r"(?<![\w.+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9.-]+\.[A-Za-z]{2,}(?![\w.-])",
-        r"(?<![A-Za-z0-9_])@[A-Za-z0-9_]{1,32}",
-        r"(?<![A-Za-z0-9_])[ur]/[A-Za-z0-9_]+",
-        r"(?<![A-Za-z0-9_])#(?!\s)[^\s#]+",
-        r"(?<![A-Za-z0-9_])\.(?=[._-]*+[A-Za-z0-9])[A-Za-z0-9._-]+",
+        r"(https?://[^\s\u3000，。！？；、）】》〉」』]+)",
+        r"(?<![\w.+-])[A-Za-z0-9._%+-]++(@[A-Za-z0-9.-]+\.[A-Za-z]{2,}(?![\w.-]))?",
+        r"(?<![A-Za-z0-9_])(@[A-Za-z0-9_]{1,32})",
+        r"(?<![A-Za-z0-9_])([ur]/[A-Za-z0-9_]+)",
+        r"(?<![A-Za-z0-9_])(#(?!\s)[^\s#]+)",
+        r"(?<![A-Za-z0-9_])\.[._-]*+([A-Za-z0-9][A-Za-z0-9._-]*+)?",
     )
 )
 _RUN = re.compile(rf"[{_NAME_SIGNS}]++")
@@ -67,9 +81,10 @@ _BRACKETS = tuple(re.compile(pattern) for pattern in (r"\[([^\[\]]+)\]", r"\{([^
 _CJK_BRACKETS = re.compile(r"[【〖『「]([^】〗』」]+)[】〗』」]")
 _CJK_CLOSERS = "】〗』」"
 _TITLE = re.compile(
-    rf"(^|[。！？!?；;]\s*)《([^》]+)》(?=\s*(?:{_PLACEHOLDER}|[—–―-]{{2,}}|$|[。！？!?；;，,]))"
+    rf"(^|[。！？!?；;]\s*+)《([^》]++)"
+    rf"(》(?=\s*(?:{_PLACEHOLDER}|[—–―-]{{2,}}|$|[。！？!?；;，,])))?"
 )
-_DASHES = re.compile(r"(?:(?<!\s)\s+)?[—–―-]{2,}\s*")
+_DASHES = re.compile(r"(?:(?<!\s)\s++)?[—–―-]{2,}\s*")
 _REPEATS = rules(
     (r"\.{3,}|…{2,}", "。"),
     (r"[。．]{2,}", "。"),
@@ -100,7 +115,7 @@ def visible(text: str) -> str:
 
 def lines(text: str) -> list[str]:
     """The lines that hold something, without the marks of Markdown."""
-    text = _LINK.sub(r"\1 \2", text)
+    text = _LINK.sub(linked, text)
     stripped = (line.strip() for line in text.splitlines())
     return [applied(_LINE_MARKS, line) for line in stripped if line]
 
@@ -138,6 +153,9 @@ def _protected(text: str) -> tuple[str, list[str]]:
         spans.append(span)
         return _placeholder(len(spans) - 1)
 
+    def hidden_span(match: re.Match[str]) -> str:
+        return match[0] if match[1] is None else hidden(match[0])
+
     def hidden_run(match: re.Match[str]) -> str:
         run = match[0]
         first = _FIRST_LETTER.search(run)
@@ -149,7 +167,7 @@ def _protected(text: str) -> tuple[str, list[str]]:
         return run[: first.start()] + hidden(name)
 
     for pattern in _SPANS:
-        text = pattern.sub(lambda match: hidden(match[0]), text)
+        text = pattern.sub(hidden_span, text)
     return _RUN.sub(hidden_run, text), spans
 
 
@@ -176,8 +194,12 @@ def _restructured(text: str) -> str:
         text = brackets.sub(_quoted, text)
     last = max(map(text.rfind, _CJK_CLOSERS)) + 1  # beyond it an opening bracket would search long
     text = _CJK_BRACKETS.sub(_quoted, text[:last]) + text[last:]
-    text = _TITLE.sub(r"\1\2", text)
+    text = _TITLE.sub(_untitled, text)
     return _DASHES.sub("。", _ARROWS.sub("，", text))
+
+
+def _untitled(match: re.Match[str]) -> str:
+    return match[0] if match[3] is None else match[1] + match[2]
 
 
 def _quoted(match: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from providers.moss_tts_nano.cleanup import CJK, applied, rules
+from providers.moss_tts_nano.cleanup import CJK, LINK, applied, linked, rules
 
 CLOSERS = "\"'”’»)]}）】》〉」』"
 SENTENCE_MARKS = ".!?…。．！？؟۔।"
@@ -26,12 +26,15 @@ _FENCE = re.compile(r"^(?:```.*|~~~.*|[-*_=]{3,}|[|:\s-]{3,})$")
 _ORDERED = re.compile(r"^\d{1,3}[.)]\s+")
 _LINE_MARKS = rules((r"^#{1,6}\s+", ""), (r"^(?:>\s*)+", ""), (r"^[-*+•]\s+", ""))
 _INLINE = rules(
-    (r"!?\[([^\[\]]+)\]\((https?://[^)\s]+)\)", r"\1 \2"),
+    (f"!?{LINK}", linked),
     (r"(\*\*|__|``?)(?=\S)([^*_`]+)(?<=\S)\1", r"\2"),
     (r"(?<!\w)\*(?=\S)([^*\s][^*]*)(?<=\S)\*(?!\w)", r"\1"),
 )
 _ADDRESS = re.compile(r"https?://\S+|www\.\S+|(?<!\S)[^\s@]++@\S+|[@#]\w+")
-_ARROW = re.compile(r"\s*(?:<[-=]{1,8}>?|(?<![-=])[-=]{1,8}>|[→←↔⇒⇐⇔⟶⟵⟷⟹⟸⟺↦↤↪↩])\s*")
+_ARROW = re.compile(
+    # A run of spaces is looked at from its beginning only.
+    r"(?:(?<!\s)\s++)?(?:<[-=]{1,8}>?|(?<![-=])[-=]{1,8}>|[→←↔⇒⇐⇔⟶⟵⟷⟹⟸⟺↦↤↪↩])\s*+"
+)
 _MARKS = rules(
     (r"[―]", "—"),
     (r"„", "“"),

@@ -26,10 +26,14 @@ PAUSES_S = (0.0, 0.12, 0.24, 0.40)
 _CHARACTERS_A_TOKEN = 16
 """No piece of the vocabulary is longer."""
 
-_CLOSE = f"[{re.escape(CLOSERS)}]*"
-_SENTENCE_END = re.compile(rf"[。！？।۔]+{_CLOSE}|[.!?…؟]+{_CLOSE}(?=\s|$|{CJK})")
+_CLOSE = f"[{re.escape(CLOSERS)}]*+"
+_SENTENCE_END = re.compile(
+    # A run of marks is read once, from its beginning: callers send thousands of them.
+    rf"[。！？।۔]++{_CLOSE}|(?<![.!?…؟])[.!?…؟]++{_CLOSE}(?=\s|$|{CJK})"
+)
+_FOLLOWING = re.compile(r"\s*+(\S)")
 _CLAUSE_END = re.compile(
-    rf"[，、；：]{_CLOSE}|[,;:،؛]{_CLOSE}(?=\s|$)|——+|(?<=\s)[—–-](?=\s)|(?<=[^\W\d])—(?=[^\W\d])"
+    rf"[，、；：]{_CLOSE}|[,;:،؛]{_CLOSE}(?=\s|$)|——++|(?<=\s)[—–-](?=\s)|(?<=[^\W\d])—(?=[^\W\d])"
 )
 _NO_END = re.compile(
     r"(?:^|[\s(\"“‘'«])(?:[^\W\d_]|\d{1,2}|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|Mme|Mlle|Sra|Dra|Hr|Fr|vs|No|Nr|"
@@ -91,8 +95,8 @@ def _cut(text: str, start: int, end: int, places: Iterator[int], leaves: int) ->
 
 def _sentence_ends(text: str, start: int, end: int) -> Iterator[int]:
     for match in _SENTENCE_END.finditer(text, start, end):
-        following = text[match.end() : end].lstrip()[:1]
-        if following.islower():
+        following = _FOLLOWING.match(text, match.end(), end)
+        if following is not None and following[1].islower():
             continue  # `Yahoo! said`, `e.g. this`
         if match[0] == "." and _NO_END.search(text[max(start, match.start() - 8) : match.end()]):
             continue

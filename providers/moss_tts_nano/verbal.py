@@ -8,6 +8,8 @@ import re
 import threading
 from collections.abc import Callable
 
+from providers.moss_tts_nano.verbatim import verbatim
+
 LANGUAGES = frozenset({"zh", "en"})
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _ENGLISH_VOICES = frozenset({"Trump", "Ava", "Bella", "Adam", "Nathan"})
@@ -26,16 +28,11 @@ _HYPHENS = tuple(
         (r" {2,}", " "),
     )
 )
-_AS_IT_IS = re.compile(
-    # What wetext 0.1.8 spells wrongly: addresses, versions and file names («v二.三点一»), decades
-    # («1990s» as seconds), feet and inches.
-    r"https?://\S+|www\.\S+|(?<!\S)[^\s@]++@\S+|[@#]\w+"
-    r"|(?<![\w.])(?=[\w.-]*[A-Za-z])(?!(?:[A-Za-z]\.)+)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+"
-    r"|(?<!\w)\d+s(?!\w)|\d+['′]\d*[\"″]?"
+_SENTENCE = re.compile(
+    # Runs of marks are read once each. One that begins a sentence is its first letter, then marks.
+    r"[^。！？](?:[^。！？.!?]++|[.!?]++(?!\s++[A-Z]))*(?:[.!?]++\s++|[。！？]++|\Z)|.",
+    re.DOTALL,
 )
-
-
-_SENTENCE = re.compile(r"[^。！？]+?(?:[.!?]+\s+(?=[A-Z])|[。！？]+|$)|.", re.DOTALL)
 
 
 def installed() -> bool:
@@ -89,9 +86,9 @@ class Verbalizer:
     def _sentence(self, sentence: str, language: str) -> str:
         parts: list[str] = []
         end = 0
-        for kept in _AS_IT_IS.finditer(sentence):
-            parts += [self._spelled(sentence[end : kept.start()], language), kept[0]]
-            end = kept.end()
+        for start, stop in verbatim(sentence):
+            parts += [self._spelled(sentence[end:start], language), sentence[start:stop]]
+            end = stop
         return "".join((*parts, self._spelled(sentence[end:], language)))
 
     def _spelled(self, text: str, language: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from router.accounts.errors import NotEnough, UnknownAccount
 from router.accounts.price import MOST_NANO
+from router.contract.errors import IdempotencyConflict
 
 EntryKind = Literal["top_up", "reserve", "settle", "release", "count", "carried"]
 """`count` is a request that pays nothing, `carried` the sum of rows that were too old to keep."""
@@ -26,6 +27,14 @@ class Spoken(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int = 0
 
 
+class Once(msgspec.Struct, frozen=True):
+    """A caller's Idempotency-Key and what it stands for, as hashes."""
+
+    key: str
+    contents: str
+    """Of the key and the contents together."""
+
+
 class TopUp(msgspec.Struct, frozen=True):
     account: str
     request: str
@@ -40,7 +49,7 @@ class Reserve(msgspec.Struct, frozen=True):
     amount_nano: int
     holder: str
     """The process that answers for it; empty: nobody, and it never expires."""
-    once: str | None
+    once: Once | None
 
 
 class Settle(msgspec.Struct, frozen=True):
@@ -48,7 +57,7 @@ class Settle(msgspec.Struct, frozen=True):
     request: str
     at_ms: int
     cost_nano: int
-    once: str | None
+    once: Once | None
     spoken: Spoken
 
 
@@ -113,14 +122,16 @@ class Book:
         """Rows that a request has: (amount, charged)."""
         self.owners: dict[str, str] = {}
         """The account that a request's name belongs to."""
-        self.paid: set[tuple[str, str]] = set()
+        self.paid: dict[tuple[str, str], str | None] = {}
+        """What keys have paid for, by account and key; `None`: the row is its own contents."""
         self.changed: set[str] = set()
         """Accounts with another balance than before."""
         self.rows: list[Row] = []
         self.new_held: dict[str, Held] = {}
         self.gone: set[str] = set()
         """Requests whose reservation the store still has."""
-        self.new_paid: dict[tuple[str, str], int] = {}
+        self.new_paid: dict[tuple[str, str], tuple[int, str]] = {}
+        """(at_ms, contents)."""
         self.used: list[tuple[int, str, Spoken, int]] = []
         """(at_ms, account, what, charged) for the usage."""
 
@@ -128,7 +139,7 @@ class Book:
         """Enter one change. It may come again, and then answers as it did the first time.
 
         Raises:
-            UnknownAccount, NotEnough, ValueError: nothing was changed.
+            UnknownAccount, NotEnough, IdempotencyConflict, ValueError: nothing was changed.
         """
         if self.owners.setdefault(change.request, change.account) != change.account:
             raise ValueError("this name is another account's")
@@ -154,14 +165,14 @@ class Book:
     def _reserve(self, change: Reserve) -> Posted:
         if before := self.past.get((change.request, "reserve")):
             return self._result(change, amount=-before[0])
+        self._check_same(change.account, change.once)
         amount = 0 if self._is_paid(change.account, change.once) else change.amount_nano
         balance = self.balances[change.account]
         if amount > balance:
             raise NotEnough(required_nano=amount, balance_nano=balance)
         self._enter(change, "reserve", -amount)
-        held = Held(change.request, change.account, amount, change.holder)
         self.held[change.request] = amount
-        self.new_held[change.request] = held
+        self.new_held[change.request] = Held(change.request, change.account, amount, change.holder)
         return self._result(change, amount=amount)
 
     def _settle(self, change: Settle) -> Posted:
@@ -173,9 +184,9 @@ class Book:
         is_free = self._is_paid(change.account, change.once)
         charged = 0 if is_free else min(change.cost_nano, held + self.balances[change.account])
         self._enter(change, "settle", held - charged, charged)
-        if change.once and charged:
-            self.paid.add((change.account, change.once))
-            self.new_paid[change.account, change.once] = change.at_ms
+        if change.once and charged and (change.account, change.once.key) not in self.paid:
+            self.paid[change.account, change.once.key] = change.once.contents
+            self.new_paid[change.account, change.once.key] = change.at_ms, change.once.contents
         self.used.append((change.at_ms, change.account, change.spoken, charged))
         return self._result(change, charged=charged)
 
@@ -210,20 +221,30 @@ class Book:
         row = Row(change.at_ms, change.account, change.request, kind, amount, charged)
         self.rows.append(row)
 
-    def _is_paid(self, account: str, once: str | None) -> bool:
-        return once is not None and (account, once) in self.paid
+    def _is_paid(self, account: str, once: Once | None) -> bool:
+        return once is not None and (
+            self.paid.get((account, once.key)) == once.contents
+            or (account, once.contents) in self.paid
+        )
+
+    def _check_same(self, account: str, once: Once | None) -> None:
+        """See that the key has not paid for something else. Raises IdempotencyConflict."""
+        if once is not None and self.paid.get((account, once.key)) not in (None, once.contents):
+            raise IdempotencyConflict(
+                "This Idempotency-Key was used for another request. Use a new one for each speech."
+            )
 
     def _result(self, change: Change, *, amount: int = 0, charged: int = 0) -> Posted:
         return Posted(amount, charged, self.balances[change.account])
 
 
-def names(changes: Iterable[Change]) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+def names(changes: Iterable[Change]) -> tuple[list[str], list[str], list[str]]:
     """The accounts (in the order in which they are locked), the requests, and the Idempotency-Keys
     that the changes speak of."""
-    accounts, requests, once = set[str](), set[str](), set[tuple[str, str]]()
+    accounts, requests, once = set[str](), set[str](), set[str]()
     for change in changes:
         accounts.add(change.account)
         requests.add(change.request)
         if isinstance(change, Reserve | Settle) and change.once:
-            once.add((change.account, change.once))
+            once.update({change.once.key, change.once.contents})
     return sorted(accounts), sorted(requests), sorted(once)

@@ -19,6 +19,7 @@ from router.accounts.book import (
     Change,
     Count,
     EntryKind,
+    Once,
     Posted,
     Release,
     Reserve,
@@ -44,7 +45,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """Zero where it costs nothing: its Idempotency-Key has been charged already."""
     balance_nano: int
     """What is left, without what is set aside."""
-    once: str | None = None
+    once: Once | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,16 +99,20 @@ class Ledger:
         return self._books.is_lost
 
     async def reserve(
-        self, account: str, request: str, amount_nano: int, *, once: str | None = None
+        self, account: str, request: str, amount_nano: int, *, once: Once | None = None
     ) -> Reservation:
         """Set credit aside. `request` is from `named`; `once` is what `once_of` makes of a caller's
-        Idempotency-Key: of all requests of the account with the same one, one is charged.
+        Idempotency-Key: of all requests of the account with the same one, one is charged. Then the
+        key stands for that request in every process, for as long as it is kept (`PAID_DAYS`).
+        Only what is paid goes through the books: what a caller who is not metered uses a key for is
+        known to the process that answered, and to no other.
 
         If this process dies, the reservation is released when its lease ends. If the caller is
         cancelled here, or the store does not answer in time, it is released behind them.
 
         Raises:
             NotEnough: nothing was taken.
+            IdempotencyConflict: the key was charged for another request.
             UnknownAccount: the key is not metered.
         """
         _check(account, request, amount_nano)
@@ -183,11 +188,15 @@ def named(request_id: str) -> str:
     return f"{request_id}.{os.urandom(8).hex()}"
 
 
-def once_of(idempotency_key: str, contents: bytes) -> str:
-    """The name of what an Idempotency-Key pays for. The contents (of the request, or a hash of
-    them) are part of it: a key that comes again with another text pays again."""
+def once_of(idempotency_key: str, contents: bytes) -> Once:
+    """An Idempotency-Key, and what it pays for: the contents of the request, or a hash of them."""
     key = idempotency_key.encode()
-    return hashlib.blake2b(len(key).to_bytes(4) + key + contents, digest_size=32).hexdigest()
+    head = len(key).to_bytes(4) + key
+    return Once(_hash(b"key" + head), _hash(head + contents))
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
 def _check(account: str, request: str, amount_nano: int) -> None:

@@ -10,7 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from router.accounts.book import Book, Change, Posted, TopUp, names
-from router.accounts.errors import AccountError, NotEnough
+from router.accounts.errors import AccountError
+from router.contract.errors import CallerError
 from router.store.dialects import Insert, insert_into, insert_missing
 from router.store.schema import NAME, accounts, entries, paid, reservations, usage
 
@@ -26,7 +27,7 @@ def post(connection: sa.Connection, changes: Sequence[Change]) -> list[Posted | 
     for change in changes:
         try:
             results.append(book.post(change))
-        except (NotEnough, AccountError, ValueError) as refusal:
+        except (CallerError, AccountError, ValueError) as refusal:
             results.append(refusal)
     _written(connection, book)
     return results
@@ -47,8 +48,8 @@ def _opened(connection: sa.Connection, changes: Sequence[Change]) -> Book:
         if row.held_nano is not None:
             book.held[row.request] = row.held_nano
     if once:
-        found = connection.execute(_PAID, {"once": [name for _, name in once]})
-        book.paid.update((row.account, row.once) for row in found)
+        for known in connection.execute(_PAID, {"once": once}):
+            book.paid[known.account, known.once] = known.contents
     return book
 
 
@@ -66,8 +67,8 @@ def _written(connection: sa.Connection, book: Book) -> None:
         connection.execute(_LET_GO, {"requests": sorted(book.gone)})
     if book.new_paid:
         rows = [
-            {"account": account, "once": once, "at_ms": at_ms}
-            for (account, once), at_ms in book.new_paid.items()
+            {"account": account, "once": once, "at_ms": at_ms, "contents": contents}
+            for (account, once), (at_ms, contents) in book.new_paid.items()
         ]
         connection.execute(sa.insert(paid), rows)
     if book.used:
@@ -127,6 +128,6 @@ _PAST = (
 _LET_GO = sa.delete(reservations).where(
     reservations.c.request.in_(sa.bindparam("requests", expanding=True))
 )
-_PAID = sa.select(paid.c.account, paid.c.once).where(
+_PAID = sa.select(paid.c.account, paid.c.once, paid.c.contents).where(
     paid.c.once.in_(sa.bindparam("once", expanding=True))
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from html import escape
 from typing import Any
 
@@ -13,8 +14,9 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 from router import __version__
-from router.api import job_schema, speech
+from router.api import job_schema, key_schema, speech
 from router.api.body import CLIP_FIELD
+from router.api.door import door_of
 from router.api.errors import Envelope
 from router.api.leaper import CONTENT_TYPES, LeaperSpeech
 from router.api.nanogpt import NanoGPTSpeech
@@ -50,18 +52,21 @@ def _operation_id(handler: object, method: str, path: Sequence[object]) -> str:
     return ".".join([method.lower(), *(str(getattr(part, "name", part)) for part in path)])
 
 
-def completed(document: dict[str, Any]) -> dict[str, Any]:
-    """Add what Litestar cannot see: the bodies that are read by hand, audio, and the envelope."""
+def completed(document: dict[str, Any], *, keyed: bool) -> dict[str, Any]:
+    """A copy with what Litestar cannot see: the bodies that are read by hand, audio, the envelope,
+    and where keys go. Litestar keeps the document and hands the same one out each time."""
     structs = (OpenAISpeech, LeaperSpeech, NanoGPTSpeech, Envelope, *job_schema.STRUCTS)
     _, parts = msgspec.json.schema_components(structs, ref_template=_REF)
-    document = {**document, "paths": dict(document["paths"])}
+    document = deepcopy(document)
     components = document.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **parts}
+    components["securitySchemes"] = key_schema.SCHEMES
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if isinstance(operation, dict) and method in ("get", "post", "delete"):
                 _complete(path, operation)
                 job_schema.complete(path, method, operation)
+                key_schema.complete(path, method, operation, keyed=keyed)
     return document
 
 
@@ -111,8 +116,7 @@ class _Json(OpenAPIRenderPlugin):
         super().__init__(path="/openapi.json", media_type=OpenAPIMediaType.OPENAPI_JSON)
 
     def render(self, request: AnyRequest, openapi_schema: dict[str, Any]) -> bytes:
-        del request
-        return msgspec.json.encode(completed(openapi_schema))
+        return msgspec.json.encode(completed(openapi_schema, keyed=_keyed(request)))
 
 
 class _Page(OpenAPIRenderPlugin):
@@ -126,8 +130,11 @@ class _Page(OpenAPIRenderPlugin):
         router.routes[:] = [route for route in router.routes if "{path:str}" not in route.path]
 
     def render(self, request: AnyRequest, openapi_schema: dict[str, Any]) -> bytes:
-        del request
-        return page(completed(openapi_schema)).encode()
+        return page(completed(openapi_schema, keyed=_keyed(request))).encode()
+
+
+def _keyed(request: AnyRequest) -> bool:
+    return door_of(request).settings.keyed
 
 
 _STYLE = """

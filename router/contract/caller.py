@@ -190,6 +190,7 @@ class Gate(Protocol):
 
         Raises:
             OutOfCredit, RateLimited: nothing was taken.
+            IdempotencyConflict: the key was paid for another request, here or elsewhere.
             Overloaded: rates or books cannot be kept now.
         """
         ...

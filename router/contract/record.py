@@ -147,8 +147,8 @@ class SpeechHedged(msgspec.Struct, frozen=True):
 
 
 class SpeechMade(msgspec.Struct, frozen=True):
-    """A provider has said all of a speech, or of a piece of one; or it was let go of before its end,
-    and `audio_s` is `None`."""
+    """A provider has said all of a speech, or of a piece of one; or it was let go of before its
+    end, and `audio_s` is `None`."""
 
     provider: str
     model: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration: a store at it needs no Alembic, which takes 85 ms to import."""
 
 ID = 64
@@ -84,8 +84,12 @@ paid = sa.Table(
     sa.Column("account", sa.String(ID), primary_key=True),
     sa.Column("once", sa.String(64), primary_key=True),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("contents", sa.String(64)),
     sa.Index("paid_by_age", "at_ms"),
+    sa.Index("paid_by_once", "once"),
 )
+"""`once` is a hash of an Idempotency-Key, `contents` one of it and what it was used for. Rows from
+before there were `contents` have that one in `once`."""
 
 usage = sa.Table(
     "usage",

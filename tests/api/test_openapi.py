@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
+from litestar import Litestar
+from litestar.testing import TestClient
 
+from tests.api.keyed import AS_ADMIN, AS_CALLER, KEY, keyed
 from tests.api.served import Served
 
 SPEECH = ("/v1/audio/speech", "/api/v1/audio/speech", "/v1/speech", "/api/v1/speech")
@@ -133,6 +137,90 @@ def test_a_poll_tells_which_of_its_values_are_needed(document: dict[str, Any], p
         **dict.fromkeys(("runId", "model"), True),
         **dict.fromkeys(("cost", "paymentSource", "isApiRequest"), False),
     }
+
+
+def test_the_document_is_the_same_however_often_it_is_asked_for(
+    api: Served, document: dict[str, Any]
+) -> None:
+    api.client.get("/schema")
+    assert api.client.get("/schema/openapi.json").json() == document
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            names = [(one["in"], one["name"]) for one in operation.get("parameters", [])]
+            assert len(names) == len(set(names)), path
+
+
+# ---- keys
+
+NEEDED: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
+OPTIONAL = [{}, *NEEDED]
+OF_CALLERS = [
+    *(("post", path) for path in SPEECH),
+    *[("post", "/tts"), ("get", "/tts/status"), ("post", JOBS), ("get", JOBS)],
+    *[("get", f"{JOBS}/{{id}}"), ("delete", f"{JOBS}/{{id}}"), ("get", f"{JOBS}/{{id}}/events")],
+    *[("get", f"{JOBS}/{{id}}/audio"), ("get", "/v1/usage"), ("get", "/v1/credits")],
+    *[("post", "/v1/audio/voices"), ("delete", "/v1/audio/voices/{voice_id}")],
+]
+OF_NOBODY = [
+    *[("get", "/v1/models"), ("get", "/v1/voices/{voice}/sample"), ("get", "/health/ready")],
+    *[("post", "/v1/route/explain"), ("get", "/v1/audio/files/{token}/{name}")],
+]
+
+
+def security(document: dict[str, Any], asked: list[tuple[str, str]]) -> list[Any]:
+    return [document["paths"][path][method].get("security") for method, path in asked]
+
+
+@pytest.fixture(scope="module")
+def keyed_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Litestar]]:
+    with keyed(tmp_path_factory.mktemp("keyed")) as client:
+        yield client
+
+
+def test_where_a_key_goes_is_told_of_all_that_needs_one(
+    keyed_client: TestClient[Litestar],
+) -> None:
+    document = keyed_client.get("/schema/openapi.json").json()
+
+    assert security(document, OF_CALLERS) == [NEEDED] * len(OF_CALLERS)
+    assert security(document, OF_NOBODY) == [None] * len(OF_NOBODY)
+    assert security(document, [("get", "/v1/voices")]) == [OPTIONAL]
+    of_admins = [
+        operation["security"]
+        for path, item in document["paths"].items()
+        if path.startswith("/admin/")
+        for operation in item.values()
+    ]
+    assert of_admins == [[{"admin": []}]] * 8
+    schemes = document["components"]["securitySchemes"]
+    assert {name: (one["type"], one.get("scheme")) for name, one in schemes.items()} == {
+        "bearer": ("http", "bearer"),
+        "header": ("apiKey", None),
+        "admin": ("http", "bearer"),
+    }
+    assert (schemes["header"]["in"], schemes["header"]["name"]) == ("header", "X-API-Key")
+
+
+def test_a_key_that_goes_where_the_document_says_is_taken(
+    keyed_client: TestClient[Litestar],
+) -> None:
+    header = {"X-API-Key": KEY}
+    for path, with_key in (
+        ("/v1/credits", AS_CALLER),
+        ("/v1/credits", header),
+        ("/admin/v1/keys", AS_ADMIN),
+    ):
+        assert keyed_client.get(path).status_code == 401
+        assert keyed_client.get(path, headers=with_key).status_code == 200
+
+
+def test_a_server_without_keys_says_that_none_is_needed(document: dict[str, Any]) -> None:
+    assert security(document, OF_CALLERS) == [OPTIONAL] * len(OF_CALLERS)
+    assert security(document, OF_NOBODY) == [None] * len(OF_NOBODY)
+    assert document["paths"]["/admin/v1/keys"]["get"]["security"] == [{"admin": []}]
+
+
+# ---- the rest
 
 
 def test_a_sample_is_told_as_a_file(document: dict[str, Any]) -> None:

@@ -71,13 +71,13 @@ class Bookkeeper:
         self._told("top_up", account, request, nano)
 
     async def _speak(self, account: str) -> None:
-        once = ""
+        once = None
         if self._dice.random() < 0.2:
             once = once_of(f"{account}-{self._dice.randrange(_ONCE)}", b"")
         request = named("speech")
-        self._told("asks", account, request, once=once)
+        self._told("asks", account, request, once=once.key if once is not None else "")
         nano = self._dice.randint(0, 400)
-        asked = asyncio.create_task(self._ledger.reserve(account, request, nano, once=once or None))
+        asked = asyncio.create_task(self._ledger.reserve(account, request, nano, once=once))
         if self._dice.random() < 0.05:
             await asyncio.sleep(self._dice.random() / 100)
             asked.cancel()

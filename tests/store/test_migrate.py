@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from router.contract.provider import Secret
 from router.store.errors import StoreUnusable
 from router.store.migrate import MIGRATIONS, bring_up_to_date
 from router.store.opening import opened
-from router.store.schema import HEAD, metadata
+from router.store.schema import HEAD, metadata, paid
 from tests.store.test_databases import both
 from tests.support.process import ROOT
 
@@ -130,6 +131,21 @@ async def test_a_later_step_finds_what_an_earlier_one_left(
         await bring_up_to_date(write, steps(tmp_path / "two", make, change), "1")
         found = await read.run(lambda found: sa.inspect(found).get_columns("made"))
     assert [column["name"] for column in found] == ["id", "more"]
+
+
+async def test_what_a_key_has_paid_for_outlives_the_step_that_keeps_its_contents(
+    store_url: Secret, tmp_path: Path
+) -> None:
+    (tmp_path / "versions").mkdir()
+    for step in ("m0001_accounts.py", "m0002_jobs.py"):
+        shutil.copy(MIGRATIONS / "versions" / step, tmp_path / "versions")
+    row = sa.text("INSERT INTO paid (account, once, at_ms) VALUES ('me', 'a hash', 1)")
+    async with both(store_url) as (write, read):
+        await bring_up_to_date(write, tmp_path, "0002")
+        await write.run(lambda found: found.execute(row))
+        await bring_up_to_date(write)
+        found = await read.run(lambda found: found.execute(sa.select(paid)).all())
+    assert [tuple(one) for one in found] == [("me", "a hash", 1, None)]
 
 
 async def test_a_store_of_a_newer_router_is_left_alone(store_url: Secret) -> None:

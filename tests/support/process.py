@@ -19,7 +19,7 @@ import yaml
 _Found = TypeVar("_Found")
 
 ROOT = Path(__file__).parents[2]
-START_S = 20.0
+START_S = 60.0
 STOP_S = 20.0
 _ADDRESS = re.compile(r"tts-router serves (http://\S+)/v1 ")
 _KEPT = ("PATH", "LANG", "SYSTEMROOT", "TMPDIR")
