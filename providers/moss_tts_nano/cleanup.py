@@ -29,8 +29,8 @@ def rules(*pairs: tuple[str, Instead]) -> tuple[Rule, ...]:
     return tuple((re.compile(pattern), instead) for pattern, instead in pairs)
 
 
-# Where no repeat can be kept from being tried at each of its characters, a pattern matches also
-# what it was looked for in vain, in one piece; it is left as it is.
+# Where a run could be searched again from many of its characters, a pattern takes the whole run
+# also where the search was in vain, without one of its groups; it is then left as it is.
 
 
 def linked(match: re.Match[str]) -> str:
@@ -41,7 +41,8 @@ def linked(match: re.Match[str]) -> str:
 _INVISIBLE = re.compile(r"[\u200b-\u200d\ufeff]")
 LINK = (
     r"\[([^\[\]]++)\]\((?:(https?://[^)\s]++)\)"
-    r"|https?://(?:[^)\s]*(?=\[)|[^)\s]*+))"  # not closed: the last link that begins in it may be
+    # Not closed: up to the last link that begins in it, for that one may be.
+    r"|https?://(?:[^)\s]*(?:(?=!\[)|(?<!!)(?=\[))|[^)\s]*+))"
 )
 _LINK = re.compile(LINK)
 _LINE_MARKS = rules((r"^#{1,6}\s+", ""), (r"^>\s+", ""), (r"^[-*+]\s+", ""), (r"^\d+[.)]\s+", ""))

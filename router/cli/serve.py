@@ -10,11 +10,12 @@ import math
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 import click
 import msgspec
+import structlog
 import uvicorn
 
 from router.accounts.entrance import has_keys, has_store
@@ -32,6 +33,8 @@ from router.settings.structs import Settings
 from router.store.errors import StoreUnusable
 from router.telemetry import logs
 
+_log = structlog.get_logger(__name__)
+
 _TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 _SIGHUP = getattr(signal, "SIGHUP", None)
 _BACKLOG = 2048
@@ -44,7 +47,8 @@ _BACKLOG = 2048
 @click.option("--log", type=click.Choice(["auto", "console", "json"]), default="auto")
 def serve(config: str | None, host: str | None, port: int | None, log: str) -> None:
     """Serve speech over HTTP."""
-    logs.set_up(json=log == "json" or (log == "auto" and not sys.stderr.isatty()))
+    in_json = log == "json" or (log == "auto" and not sys.stderr.isatty())
+    logs.set_up(json=in_json)
     written, kinds = loaded(config)
     settings = _at(_with_keys(written), host, port)
     listener = _listener(settings)
@@ -52,7 +56,7 @@ def serve(config: str | None, host: str | None, port: int | None, log: str) -> N
     house, reloads = House(), Reloads(written, lambda: load(config, kinds.providers))
 
     def started(speaker: Speaker) -> None:
-        _tell(speaker, house, settings, address)
+        _tell(_state(speaker, house, settings, address), in_json=in_json)
         _settle_memory()
 
     app = create_app(settings, kinds, started=started, house=house, reloads=reloads)
@@ -199,8 +203,17 @@ def _settle_memory() -> None:
     gc.set_threshold(20_000, 10, 10)
 
 
-def _tell(speaker: Speaker, house: House, settings: Settings, address: str) -> None:
-    """Say in plain words what is served, by whom, and what would make it better."""
+def _tell(lines: Iterable[str], *, in_json: bool) -> None:
+    """To people as it is; to a program that reads the log, in the log's form."""
+    if not in_json:
+        click.echo("\n".join(lines), err=True)
+        return
+    for line in lines:
+        _log.info(line.strip())
+
+
+def _state(speaker: Speaker, house: House, settings: Settings, address: str) -> list[str]:
+    """In plain words what is served, by whom, and what would make it better."""
     state = readiness(speaker, house)
     lines = [f"tts-router serves {address}/v1 (config: {settings.source})"]
     for name, model in state.models.items():
@@ -213,4 +226,4 @@ def _tell(speaker: Speaker, house: House, settings: Settings, address: str) -> N
             lines.append(f"  {name} is not ready: {provider.reason}")
     if settings.keyed:
         lines.append("  a key is needed: tts-router keys --help")
-    click.echo("\n".join(lines), err=True)
+    return lines

@@ -34,9 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 def lines(text: str) -> list[dict[str, Any]]:
-    """The lines of a log, without what is said to people when it starts."""
-    _, _, after = text.partition("tts-router serves ")
-    return [json.loads(line) for line in after.splitlines()[1:] if not line.startswith("  ")]
+    return [json.loads(line) for line in text.splitlines()]
 
 
 async def test_every_line_is_json_with_the_same_keys_uvicorns_too(tmp_path: Path) -> None:
