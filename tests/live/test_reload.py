@@ -220,11 +220,12 @@ async def test_status_tells_when_the_config_was_loaded_and_what_came_of_the_last
 async def test_a_provider_left_alone_is_left_alone_by_the_next_config_too(tmp_path: Path) -> None:
     """So is one whose breaker has other figures from now on."""
     ill = scripted(fail="bad_key")
+    long, longer = ({"outlook": {"cool_s": s, "cool_most_s": 900.0}} for s in (300.0, 600.0))
     with served(tmp_path, ill=ill) as reloaded:
+        await reloaded.with_({**config(ill=ill), **long})
         await exchange(reloaded.url, SPEECH, asking("ill"))
-        rests = {"outlook": {"cool_s": 60.0, "cool_most_s": 600.0}}
         both = config(ill=ill, it=scripted())
-        for wanted in (both, {**both, **rests}):
+        for wanted in ({**both, **long}, {**both, **longer}):
             await reloaded.with_(wanted)
             assert "tone-1: left alone for" in await asyncio.to_thread(_status, reloaded.url)
 

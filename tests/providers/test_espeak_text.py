@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,21 @@ def test_what_can_be_spoken_has_a_letter_or_a_digit() -> None:
 def test_han_is_told_from_kana_and_hangul() -> None:
     assert all(map(has_han, ["東", "人々", "𠮟る", "漢字를"]))
     assert not any(map(has_han, ["カタカナひらがなー", "한국어", "abc、。"]))
+
+
+@pytest.mark.parametrize("letter", ["a", "क", "ก", "တ", "க", "한", "か", "1", "\u0301"], ids=ascii)
+@pytest.mark.timeout(10)
+def test_a_word_of_any_length_is_read_in_a_moment(letter: str) -> None:
+    # A letter that was also taken for a vowel sign doubled the time: 24 of them took seconds.
+    for length in (*range(18, 50), 20_000):
+        text = letter * length + " x"
+        assert with_breaks(text).replace(" ", "").replace(",", "") == letter * length + "x"
+
+
+@pytest.mark.parametrize(
+    "mark", [*".,;:!?。、…।", "\n", " ", "&", ". ", "x ", "\u0301 "], ids=ascii
+)
+@pytest.mark.timeout(10)
+def test_a_long_run_of_marks_is_read_in_a_moment(mark: str) -> None:
+    text = (mark * 20_000)[:20_000] + "x"
+    assert with_breaks(text).endswith("x")

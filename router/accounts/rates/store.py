@@ -66,5 +66,6 @@ class Rates(Protocol):
 
     async def adjust(self, granted: Granted, demand: Demand, amount: int) -> None:
         """What was taken for this demand of the grant, of a day's limit, turned out to be `amount`:
-        less, or more than there was. A day that is over stays as it is. Once for each demand."""
+        less, or more than there was. A day that is over stays as it is, and so does a demand of
+        nothing. Once for each demand."""
         ...

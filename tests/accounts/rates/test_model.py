@@ -148,7 +148,8 @@ class Performance:
         self._free(grant)
 
     async def _adjust(self, grant: Granted, step: Later) -> None:
-        for demand in [one for one in grant.demands if isinstance(one.limit, PerDay)]:
+        daily = [one for one in grant.demands if isinstance(one.limit, PerDay) and one.amount]
+        for demand in daily:
             await self._stage.rates.adjust(grant, demand, step.amount)
             change = msgspec.structs.replace(demand, amount=step.amount - demand.amount)
             if grant.day == self._model.day:
