@@ -11,7 +11,7 @@ from tests.api.served import Served, served
 from tests.support.process import ServerProcess
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("api")) as found:
         yield found
@@ -27,21 +27,21 @@ def api(running: Served) -> Served:
     return running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def jobs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A process with keys that takes jobs."""
     with jobbed(tmp_path_factory.mktemp("jobs")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The same without keys."""
     with jobbed(tmp_path_factory.mktemp("open"), keyed=False) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def idle_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The same, in which nobody speaks them: they wait for ever."""
     with jobbed(tmp_path_factory.mktemp("idle"), workers=0) as server:

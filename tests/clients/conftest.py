@@ -23,7 +23,7 @@ NANOGPTS = {
 """The models of its page, each with the form of answer that it has there."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The router without a key: espeak speaks for everybody."""
     config = as_shipped()

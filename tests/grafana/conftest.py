@@ -14,7 +14,7 @@ from tests.support.postgres import missing
 from tests.support.redis import BINARY, NO_REDIS
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """Everything that happened; Prometheus still runs, and remembers."""
     if PROMETHEUS is None or PROMTOOL is None:

@@ -14,7 +14,7 @@ from tests.jobs.desk import abandon, book, desk, eventually, row_of, store_of
 from tests.jobs.workers import WorkerProcess, working
 from tests.support.scripts import UNJUDGED, models, scripted
 
-PIECES = 5
+PIECES = 8
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def config_of(folder: Path) -> dict[str, Any]:
     return {
         "server": {"data_dir": str(folder / "data"), "cache_dir": str(folder / "cache")},
         "integrity": UNJUDGED,
-        "providers": {"voice": scripted(seconds=1.0, pace=0.2)},
+        "providers": {"voice": scripted(seconds=1.0, pace=0.4)},
         "models": models({"it": ("voice",)}),
         "jobs": {"at_once": 1},
     }

@@ -47,7 +47,7 @@ STALL_S = 0.3
 TOTAL_S = 2.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The server: a model for each member of the cast alone, and for each before the good one."""
     timeouts = {

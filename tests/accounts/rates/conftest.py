@@ -10,7 +10,7 @@ from tests.accounts.rates.stage import Stage, Store, staged
 from tests.support.redis import BINARY, NO_REDIS, RedisServer, redis_server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def redis() -> Iterator[RedisServer]:
     """One that all tests share: they do not hurt it, and each has a prefix of its own."""
     if BINARY is None:
