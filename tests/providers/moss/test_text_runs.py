@@ -19,9 +19,9 @@ from providers.moss_tts_nano.verbatim import verbatim
 
 _LENGTH = 20_000
 _MARKS = ".!?…。！？।۔؟,，、;:-—=<>→*_`#@%+/|~'\"”()[]{}【】「」《》 \t\n\u00a0\u3000\u200b"
-_MIXED = (
+_MIXED = (  # noqa: SIM905  # a list would be a page
     "?! !. ._ <- a- a. 1. a@ é% 1' 5s- 1.1- 1.1é- !《 《a》 「a [a 中- a_ 字. *a "
-    "http:// www. [a](http://b ![a](http://b"  # noqa: SIM905
+    "http:// www. [a](http://b ![a](http://b"
 ).split()
 _SPACED = ("! ", ". ", " -", "a\t", "\n. ")
 _AROUND = (("é", "\u0001 x."), ("", ""))
