@@ -152,11 +152,20 @@ class Admission:
                     await self._rates.adjust(granted, demand, used)
 
     def _cost_nano(self, heard: Delivered) -> int:
+        """By the price of who spoke; of several, each counts by its share of the audio."""
         is_paid = self._reserved is not None and not self._reserved.amount_nano
-        price = self._prices.get((heard.provider, heard.model))
-        if price is None or is_paid:
+        if is_paid:
             return 0
-        return cost_nano(tariff_of(price), _part(heard))
+        weights = {(one.provider, one.model): round(one.audio_s * 1000) for one in heard.shares}
+        whole_ms = sum(weights.values())
+        if not whole_ms:
+            return self._priced_nano((heard.provider, heard.model), heard)
+        costs = [self._priced_nano(who, heard) * audio_ms for who, audio_ms in weights.items()]
+        return -(-sum(costs) // whole_ms)
+
+    def _priced_nano(self, who: tuple[str, str], heard: Delivered) -> int:
+        price = self._prices.get(who)
+        return 0 if price is None else cost_nano(tariff_of(price), _part(heard))
 
     def _spoken(self, heard: Delivered) -> Spoken:
         part = _part(heard)

@@ -84,6 +84,15 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """The caller's Idempotency-Key, and a hash of all that was asked for under it."""
 
 
+class Share(msgspec.Struct, frozen=True):
+    """What one provider's model has spoken of a speech."""
+
+    provider: str
+    model: str
+    """The upstream's."""
+    audio_s: float
+
+
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     """What left of a speech, and what the whole of it is or would have been."""
 
@@ -100,6 +109,8 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     """Of the whole, as the upstream reported them."""
     is_whole: bool
     cached: bool = False
+    shares: tuple[Share, ...] = ()
+    """Who has spoken how much, where more than one did: each counts by its own price."""
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from router.contract.audio import AudioFormat
+from router.contract.caller import Share
 from router.dispatch.made import Made
 from router.dispatch.verdicts import trail
 
@@ -71,6 +72,7 @@ class Again:
     ended = True
     framed = True
     upstream_id = None
+    shares: tuple[Share, ...] = ()
 
     def __init__(self, kept: Kept) -> None:
         about = kept.about

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from router.contract.audio import AudioFormat
+from router.contract.caller import Share
 from router.contract.record import SpeechRecord
 from router.routing.plan import Candidate
 
@@ -52,6 +53,11 @@ class Sound(Protocol):
     @property
     def tokens(self) -> int | None:
         """What the upstream counted, once it has told."""
+        ...
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """Who has spoken how much, where more than one did."""
         ...
 
 

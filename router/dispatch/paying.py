@@ -123,4 +123,5 @@ class Account:
             tokens=speech.sound.tokens if speech.sound is not None else None,
             is_whole=is_whole,
             cached=speech.cache == "hit",
+            shares=speech.sound.shares if speech.sound is not None else (),
         )

@@ -15,6 +15,7 @@ import msgspec
 from router.audio.pcm import SAMPLE_BYTES
 from router.audio.pipeline import Pipeline, preload
 from router.contract.audio import AudioFormat
+from router.contract.caller import Share
 from router.contract.record import SpeechResumed
 from router.dispatch.asking import Asker, Spoken, Want
 from router.dispatch.made import Made
@@ -59,6 +60,7 @@ class Recital:
         self._tokens: int | None = 0
         self._told = 0
         """Code points of the text that were asked of somebody and have been spoken."""
+        self._shares: dict[tuple[str, str], float] = {}
         self.ended = False
         self.framed = True
         self.length: int | None = None
@@ -90,6 +92,12 @@ class Recital:
             return self._tokens
         return self._tokens * max(len(self._want.request.text), self._told) // self._told
 
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        if len(self._shares) < 2:
+            return ()
+        return tuple([Share(*who, audio_s) for who, audio_s in self._shares.items()])
+
     def exact(self, body: bytearray) -> None:
         self._pipeline.exact(body)
 
@@ -120,10 +128,11 @@ class Recital:
                 asked = loop.time()
                 spoken = await self._ask(piece, deadline)
                 took_s = loop.time() - asked
+                before_s = self.seconds or 0.0
                 async with aclosing(spoken):
                     async for out in self._coded(piece, spoken.sounding):
                         yield out
-                    self._counted(piece, spoken.sounding.tokens)
+                    self._counted(piece, spoken, (self.seconds or 0.0) - before_s)
                 ahead_s = (self.seconds or 0.0) - (loop.time() - began)
                 most = next_most(ahead_s, took_s, len(piece), self._most)
             else:
@@ -167,8 +176,10 @@ class Recital:
         except NobodyHas as nobody:
             raise nobody.error from None
 
-    def _counted(self, piece: str, tokens: int | None) -> None:
-        before = self._tokens
+    def _counted(self, piece: str, spoken: Spoken, audio_s: float) -> None:
+        before, tokens = self._tokens, spoken.sounding.tokens
+        who = spoken.candidate.provider, spoken.candidate.model
+        self._shares[who] = self._shares.get(who, 0.0) + audio_s
         self._tokens = None if before is None or tokens is None else before + tokens
         self._told += len(piece)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from router.audio.pipeline import Pipeline
 from router.contract.audio import AudioFormat, AudioStream
-from router.contract.caller import Turn
+from router.contract.caller import Share, Turn
 from router.dispatch.limits import Hold
 
 
@@ -59,6 +59,10 @@ class Sounding:
     @property
     def tokens(self) -> int | None:
         return self._stream.tokens
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        return ()
 
     def exact(self, body: bytearray) -> None:
         self._pipeline.exact(body)

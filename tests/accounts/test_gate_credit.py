@@ -10,7 +10,7 @@ import pytest
 
 from router.accounts.gate import KeyedGate
 from router.accounts.usage import UsageQuery, UsageRow
-from router.contract.caller import Caller, Delivered, Offer, Price
+from router.contract.caller import Caller, Delivered, Offer, Price, Share
 from router.contract.errors import IdempotencyConflict, OutOfCredit
 from router.contract.provider import Secret
 from tests.accounts.gates import APP, HOME, app, asking, balance, gated, member, spoken, whole
@@ -36,6 +36,15 @@ async def test_the_dearest_is_set_aside_and_who_spoke_is_charged(tmp_path: Path)
             assert grant.receipt(whole(provider="cheap")).balance == "2.995"
             grant.heard(whole(provider="cheap"))
         assert await balance(gate, caller) == "2.995"
+
+
+async def test_where_two_have_spoken_each_counts_by_its_share(tmp_path: Path) -> None:
+    shares = (Share("dear", "tone-1", 2.5), Share("cheap", "tone-1", 7.5))
+    async with gated(tmp_path, {}) as gate:
+        caller = await member(gate, "3")
+        said = whole(provider="dear", shares=shares)
+        await spoken(gate, caller, asking(1_000, CHEAP, DEAR), said)
+        assert await balance(gate, caller) == "2.49625"
 
 
 async def test_two_models_of_one_provider_have_their_own_prices(tmp_path: Path) -> None:

@@ -126,3 +126,18 @@ async def test_tokens_of_the_whole_are_reckoned_from_those_of_a_part(tmp_path: P
             await one.until(lambda v: v.accepted == 3)
         assert speech.sound is not None
         assert speech.sound.tokens == pytest.approx(2 * len(LONG), rel=0.05)
+
+
+async def test_who_goes_on_has_a_share_of_its_own(tmp_path: Path) -> None:
+    def plays(order: SpeechOrder) -> Script:
+        is_dead = len(one.orders) > 2
+        return Script(entering=(Raise(Broken("x")),)) if is_dead else Script((Tone(1.0),))
+
+    one, two = Counting(plays), Counting(lambda _: Script((Tone(2.0),)))
+    config = {"model": {**IN_PIECES["model"], "voice_change": "any"}}
+    async with stage(tmp_path, config, one=one, two=two) as on:
+        speech, _ = await on.heard(asking(LONG))
+        assert speech.sound is not None
+        shares = {share.provider: share.audio_s for share in speech.sound.shares}
+        assert shares["one"] == pytest.approx(2.0, abs=1.0)
+        assert shares["two"] == pytest.approx(2.0 * len(two.orders), rel=0.2)
