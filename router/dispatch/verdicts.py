@@ -35,6 +35,14 @@ class SlotsInUse(NoSlot):
         self.expected_s = expected_s
 
 
+class TooSlow(NoSlot):
+    """Its first sound would come when the time for it is over; `first_s` is how long it takes."""
+
+    def __init__(self, first_s: float) -> None:
+        super().__init__("it is too slow for the time that is left", retry_after=1.0)
+        self.first_s = first_s
+
+
 class NobodyHas(Exception):
     """None of the candidates made a sound: with the error of each, and what the caller is told."""
 
@@ -74,6 +82,8 @@ def verdict(errors: Sequence[ProviderError]) -> SpeechError:
     if all(isinstance(error, Busy | NotReady | Resting) for error in errors):
         guesses = [error.expected_s for error in errors if isinstance(error, SlotsInUse)]
         told = f"Every provider is busy.{expected('One', min(guesses, default=0.0))}"
+        if slow := [error.first_s for error in errors if isinstance(error, TooSlow)]:
+            told = f"Nobody can make a sound in time: it takes about {min(slow):.1f} s now."
         return Overloaded(f"{told} Try again soon.", retry_after=min(waits or [5]))
     if all(isinstance(error, TimedOut) for error in errors):
         return OutOfTime("No provider made a sound in time.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from router.contract.errors import Overloaded
+from router.contract.errors import Overloaded, SpeechError
 from router.contract.speech import Terms
 from router.testing.scripted import Pause, Script, Scripted, Tone, Until
 from tests.dispatch.stage import CALLER, Stage, asking, opened, stage
@@ -40,6 +40,24 @@ async def test_who_was_too_slow_of_late_for_the_time_that_is_left_is_passed_by(
         assert await ask(on, within_s=0.2) == "two"
         assert await ask(on, within_s=5) == "one"
         assert one.entered == 2
+
+
+async def test_who_alone_could_speak_and_never_was_so_quick_is_asked_only_now_and_then(
+    tmp_path: Path,
+) -> None:
+    one = Scripted(Script((Pause(0.05), Tone(0.1))))
+    async with stage(tmp_path, {"timeouts": {"retry_pause_s": 0}}, one=one) as on:
+        for _ in range(20):
+            await ask(on)
+        on.speaker.asker._dice = lambda: 0.5
+        with pytest.raises(Overloaded, match=r"about 0\.[01] s") as caught:
+            await ask(on, within_s=0.02)
+        assert (one.entered, caught.value.retry_after) == (20, 1.0)
+
+        on.speaker.asker._dice = lambda: 0.0
+        with pytest.raises(SpeechError):
+            await ask(on, within_s=0.02)
+        assert one.entered == 21
 
 
 async def test_a_wait_that_would_be_in_vain_is_refused_at_once_with_an_estimate(
