@@ -10,7 +10,7 @@ import math
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import click
@@ -203,12 +203,13 @@ def _settle_memory() -> None:
     gc.set_threshold(20_000, 10, 10)
 
 
-def _tell(lines: Iterable[str], *, in_json: bool) -> None:
-    """To people as it is; to a program that reads the log, in the log's form."""
+def _tell(lines: Sequence[str], *, in_json: bool) -> None:
+    """To people as it is; to a program that reads the log, in the log's form, with the address at
+    the end: who waits for it has all of it."""
     if not in_json:
         click.echo("\n".join(lines), err=True)
         return
-    for line in lines:
+    for line in [*lines[1:], lines[0]]:
         _log.info(line.strip())
 
 
