@@ -66,11 +66,12 @@ def children(of: int | None = None) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+            parent = int(rest.split()[1])
             command = (stat.parent / "cmdline").read_bytes()
         except (OSError, ValueError):
             continue  # it has just gone
-        is_zombie = not command
+        is_zombie = not command and name.startswith("python")
         if parent == (of or os.getpid()) and (is_zombie or b"espeak" in command):
             found.append(int(stat.parent.name))
     return found
