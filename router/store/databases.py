@@ -18,7 +18,6 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from router.contract.provider import Secret
 from router.store.errors import StoreUnusable
@@ -113,6 +112,8 @@ class Postgres:
     def __init__(self, url: URL, size: int = READERS, **settings: str) -> None:
         if find_spec("asyncpg") is None:
             raise StoreUnusable("a PostgreSQL store needs more: pip install 'tts-router[postgres]'")
+        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  # greenlet: an extra
+
         sslmode = url.query.get("sslmode")  # libpq's word, which hosts of databases hand out
         self._engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg").difference_update_query(["sslmode"]),
