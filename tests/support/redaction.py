@@ -124,6 +124,8 @@ def _asked(
     **_: Any,
 ) -> None:
     """A request of our own lines."""
+    if path.startswith(NOT_OURS):
+        return
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     watch.request(headers or {}, data)
     for _name, value in parse_qsl(urlsplit(path).query):
