@@ -100,7 +100,7 @@ class Assets:
         from providers.moss_tts_nano.model import cores  # noqa: PLC0415
 
         settings = self._settings
-        return staff(cores(settings), settings.precision, settings.rows)
+        return staff(cores(settings), settings.rows)
 
 
 def _warned(pulled: Pulled) -> list[str]:

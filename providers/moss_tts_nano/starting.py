@@ -169,7 +169,7 @@ class Start:
     def _parts(self, layout: Layout) -> Chosen:
         settings = self._settings
         cores = model.cores(settings)
-        crew = staff(cores, settings.precision, settings.rows)
+        crew = staff(cores, settings.rows)
         shipped = Reference(layout, crew.threads)
         if settings.graphs == "shipped":
             self.paths = dict.fromkeys(PARTS, "the settings say so")
@@ -194,7 +194,7 @@ class Start:
             welcome=welcome_voice(clip, parts.encoder(), rate) if clip else None,
             real_people=settings.real_people,
         )
-        workers = staff(model.cores(settings), settings.precision, settings.rows)
+        workers = staff(model.cores(settings), settings.rows)
         engine = self._engine = model.engine(layout, parts, settings, workers)
         scripts = model.scripts(layout, preparation.result(), parts, settings)
         warm(engine, scripts, voices, model.MODEL)

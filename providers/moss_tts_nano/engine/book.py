@@ -109,7 +109,7 @@ class Book:
         """The chunk to begin now, where so many rows run already, in all workers together."""
         now = self._clock()
         spare = running < self._rows - max(1, self._rows // SPARE_SHARE)
-        best: tuple[tuple[int, int, float], Utterance, int] | None = None
+        best: tuple[tuple[int, int, tuple[bool, float]], Utterance, int] | None = None
         for utterance in self._utterances:
             index = utterance.next_chunk(self._rows if spare else 0)
             if index is None:
@@ -117,7 +117,7 @@ class Book:
             urgency = _urgency(utterance, index)
             if urgency and not (spare or running == 0):
                 continue
-            key = (urgency, index - utterance.head, utterance.lead_s(now))
+            key = (urgency, index - utterance.head, utterance.turn(now))
             if best is None or key < best[0]:
                 best = key, utterance, index
         if best is None:
@@ -152,7 +152,7 @@ class Book:
         """The take that this codec decodes from now, and how many of its frames."""
         now = self._clock()
         pieces = [
-            (_urgency(utterance, piece[0].index), utterance.lead_s(now), piece)
+            (_urgency(utterance, piece[0].index), utterance.turn(now), piece)
             for utterance in self._utterances
             if (piece := utterance.next_piece(now)) is not None and piece[0].codec in (None, codec)
         ]

@@ -50,6 +50,11 @@ class Utterance:
         heard_s = self._handed_bytes / self.frame_bytes * self._frame_s
         return heard_s - (now - self._first_at)
 
+    def turn(self, now: float) -> tuple[bool, float]:
+        """Whose turn is first: who has heard nothing yet, then who has the least lead. By leads
+        alone somebody new would wait, where there are too many, until he is as late as the rest."""
+        return self._first_at is not None, self.lead_s(now)
+
     @property
     def has_begun(self) -> bool:
         return any(self._attempts)

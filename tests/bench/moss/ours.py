@@ -69,8 +69,8 @@ class Ours:
         layout = find(Path(models.directory))
         settings = Settings(precision=_precision(contender), guards=_OFF)
         cores = model.cores(settings)
-        usual = staff(cores, settings.precision)
-        crew = staff(cores, settings.precision, max(usual.all_rows, contender.streams))
+        usual = staff(cores)
+        crew = staff(cores, max(usual.all_rows, contender.streams))
         parts = _parts(layout, models, contender, crew)
         self._engine = model.engine(layout, parts, settings, crew)
         self._prompt = Prompt(layout.manifest)
@@ -188,7 +188,7 @@ class _Patient:
 def prepare(models: Models, precision: Precision) -> list[str]:
     """Build the graphs and let them be proven; gives the doubts, a line each."""
     layout = find(Path(models.directory))
-    wide = staff(model.cores(Settings()), precision).wide
+    wide = staff(model.cores(Settings())).wide
     return fast.made(layout, Path(models.cache), precision, 1, _Patient(), wide=wide).doubts
 
 

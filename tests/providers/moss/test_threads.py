@@ -5,36 +5,28 @@ from __future__ import annotations
 import pytest
 
 from providers.moss_tts_nano.engine.threads import MOST_ROWS, Staff, staff
-from providers.moss_tts_nano.settings import Precision
 
 
 @pytest.mark.parametrize(
-    ("cores", "precision", "expected"),
+    ("cores", "expected"),
     [
-        (1, "exact", Staff(workers=1, rows=8, threads=1, wide=1, codecs=1)),
-        (2, "exact", Staff(workers=1, rows=8, threads=1, wide=2, codecs=1)),
-        (4, "exact", Staff(workers=2, rows=8, threads=1, wide=4, codecs=1)),
-        (8, "exact", Staff(workers=4, rows=8, threads=1, wide=4, codecs=2)),
-        (32, "exact", Staff(workers=8, rows=4, threads=1, wide=4, codecs=8)),
-        (1, "int8", Staff(workers=1, rows=8, threads=1, wide=1, codecs=1)),
-        (2, "int8", Staff(workers=2, rows=4, threads=1, wide=2, codecs=1)),
-        (4, "int8", Staff(workers=3, rows=6, threads=1, wide=4, codecs=1)),
-        (8, "int8", Staff(workers=6, rows=6, threads=1, wide=4, codecs=2)),
-        (32, "int8", Staff(workers=12, rows=3, threads=1, wide=4, codecs=8)),
+        (1, Staff(workers=1, rows=8, threads=1, wide=1, codecs=1)),
+        (2, Staff(workers=1, rows=8, threads=1, wide=2, codecs=1)),
+        (3, Staff(workers=1, rows=12, threads=1, wide=3, codecs=2)),
+        (4, Staff(workers=2, rows=8, threads=1, wide=4, codecs=2)),
+        (8, Staff(workers=4, rows=8, threads=1, wide=4, codecs=4)),
+        (32, Staff(workers=8, rows=4, threads=1, wide=4, codecs=8)),
     ],
 )
-def test_a_machine_of_so_many_cores(cores: int, precision: Precision, expected: Staff) -> None:
-    assert staff(cores, precision) == expected
+def test_a_machine_of_so_many_cores(cores: int, expected: Staff) -> None:
+    assert staff(cores) == expected
 
 
-@pytest.mark.parametrize("precision", ["exact", "int8"])
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 6, 8, 16, 32, 96, 256])
-def test_no_more_threads_work_than_there_are_cores_but_for_one(
-    cores: int, precision: Precision
-) -> None:
-    found = staff(cores, precision)
+def test_no_more_threads_work_than_there_are_cores_but_on_one(cores: int) -> None:
+    found = staff(cores)
 
-    assert found.workers * found.threads + found.codecs <= cores + 1
+    assert found.workers * found.threads + found.codecs <= max(2, cores)
     assert found.threads <= found.wide <= cores
     assert found.workers >= 1
     assert found.rows >= 2
@@ -44,7 +36,7 @@ def test_no_more_threads_work_than_there_are_cores_but_for_one(
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 8, 31])
 def test_rows_that_were_asked_for_are_there_and_hardly_more(rows: int) -> None:
     for cores in (1, 2, 8, 32):
-        found = staff(cores, "int8", rows)
+        found = staff(cores, rows)
 
         assert rows <= found.all_rows < rows + found.workers
         assert found.workers <= rows
