@@ -1,4 +1,4 @@
-"""Writes the codec's decoder: the shipped step, with sliding windows that move in place."""
+"""Writes the codec's decoder: the shipped step, with caches that are written in place."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from providers.moss_tts_nano.compact.attentions import Attention, appended, attention_of
-from providers.moss_tts_nano.compact.emit import FLOAT, INT32, Graph
+from providers.moss_tts_nano.compact.emit import FLOAT, INT32, INT64, Graph
 from providers.moss_tts_nano.compact.rewrite import Rewrite
+from providers.moss_tts_nano.compact.ring import Ring, ring
 from providers.moss_tts_nano.compact.shipped import CannotRebuild, Shipped
-from providers.moss_tts_nano.compact.window import Window
 from providers.moss_tts_nano.metadata import CacheSpec, CodecMeta, StreamingDecode
-
-SLACK = 16
-"""A cache has room for a window and one part in so many beside it: it is moved up only when that
-is full, and what lies beside the window costs a little at each step."""
 
 
 def write(graph: Graph, path: Path, meta: CodecMeta) -> None:
@@ -22,7 +18,8 @@ def write(graph: Graph, path: Path, meta: CodecMeta) -> None:
 
     In: `codes` int32 [1, frames, codebooks], `frames` int32 [1] (so far, with these), for each
     offset that counts `offset_i`, and for each attention `past_key_i` and `past_value_i` [1, heads,
-    room, head width]. Out: `audio`, `offset_out_i`, and the caches, which are to be bound to the
+    room, head width], with the room that `Ring` asks for. Out: `audio`, `offset_out_i`, `steps_i`
+    int64 [1] (how many are new to an attention), and the caches, which are to be bound to the
     memory of the past ones.
 
     Raises: CannotRebuild
@@ -31,10 +28,11 @@ def write(graph: Graph, path: Path, meta: CodecMeta) -> None:
     rewrite = Rewrite(shipped, graph)
     graph.input("frames", INT32, [1])
     codes = meta.onnx.decode_step_input_names[0]
+    rings: dict[tuple[int, ...], Ring] = {}
     for at, (cache, attention) in enumerate(zip(caches, _attentions(shipped, caches), strict=True)):
-        _replace(rewrite, at, cache, attention, codes)
+        _replace(rewrite, at, cache, attention, codes, rings)
     inputs, outputs = {codes: "codes"}, {meta.onnx.decode_step_output_names[0]: "audio"}
-    outputs |= {name: name for name in _present(len(caches))}
+    outputs |= {name: name for name in _beside(len(caches))}
     needed = rewrite.needs(outputs)
     offsets = [each for each in _offsets(meta.streaming_decode) if each[0] in needed]
     for at, (before, after) in enumerate(offsets):
@@ -65,28 +63,34 @@ def _attentions(graph: Shipped, caches: Sequence[CacheSpec]) -> list[Attention]:
     return [found[each] for each in wanted]
 
 
-def _replace(rewrite: Rewrite, at: int, cache: CacheSpec, attention: Attention, codes: str) -> None:
-    graph = rewrite.graph
-    room = cache.context + cache.context // SLACK
-    shape: list[int | str] = [1, cache.num_heads, room, cache.head_dim]
-    past = [graph.input(f"past_{what}_{at}", FLOAT, shape) for what in ("key", "value")]
+def _replace(
+    rewrite: Rewrite,
+    at: int,
+    cache: CacheSpec,
+    attention: Attention,
+    codes: str,
+    rings: dict[tuple[int, ...], Ring],
+) -> None:
+    graph, shape = rewrite.graph, (cache.num_heads, cache.head_dim, cache.context)
+    room: list[int | str] = [1, cache.num_heads, f"room_{at}", cache.head_dim]
+    past = [graph.input(f"past_{what}_{at}", FLOAT, room) for what in ("key", "value")]
     present = [f"present_{what}_{at}" for what in ("key", "value")]
     for name in present:
-        graph.output(name, FLOAT, shape)
-    total = _total(graph, attention.key, codes)
-    window = Window(graph, cache.num_heads, cache.head_dim, cache.context)
-    flat = [window.flat(each) for each in (attention.query, attention.key, attention.value)]
-    window.unflat(window.attend(flat, past, present, total), attention.mixed.output[0])
+        graph.output(name, FLOAT, room)
+    steps = graph.ops("Shape", [f"steps_{at}"], attention.key, start=2, end=3)[0]
+    graph.output(steps, INT64, [1])
+    alike = (cache.decoder_index, *shape)
+    if alike not in rings:
+        frames = graph.op("Shape", codes, start=1, end=2)
+        each = graph.op("Div", steps, frames)
+        total = graph.op("Mul", each, graph.op("Cast", "frames", to=INT64))
+        rings[alike] = ring(graph, attention.key, past[0], total, shape)
+    mixed = rings[alike].attend(graph, attention, past, present)
+    graph.named(attention.mixed.output[0], mixed)
     rewrite.replace(attention.mixed)
 
 
-def _total(graph: Graph, key: str, codes: str) -> str:
-    """Steps of an attention so far: as many for each frame as there are now."""
-    steps = graph.op("Shape", key, start=2, end=3)
-    frames = graph.op("Shape", codes, start=1, end=2)
-    each = graph.op("Cast", graph.op("Div", steps, frames), to=INT32)
-    return graph.op("Mul", each, "frames")
-
-
-def _present(count: int) -> list[str]:
-    return [f"present_{what}_{at}" for at in range(count) for what in ("key", "value")]
+def _beside(count: int) -> list[str]:
+    """What each attention gives beside the sound."""
+    names = ("steps", "present_key", "present_value")
+    return [f"{name}_{at}" for at in range(count) for name in names]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from providers.moss_tts_nano.compact.build import TABLES, Part, graph_file
-from providers.moss_tts_nano.compact.decoder import CompactDecoder
+from providers.moss_tts_nano.compact.decoder import CompactDecoder, DecoderGraph
 from providers.moss_tts_nano.compact.embedding import Embedding
 from providers.moss_tts_nano.compact.encoder import CompactEncoder
 from providers.moss_tts_nano.compact.frame_sampler import CompactFrameSampler, GreedyFrameSampler
@@ -78,7 +78,8 @@ class Compact:
 
     def decoder(self) -> Decoder:
         """Raises: CannotRebuild, CannotLoad"""
-        return CompactDecoder(self._graph("decoder").load(), self._layout.shape)
+        graph = DecoderGraph(self._graph("decoder").load(), self._layout.codec)
+        return CompactDecoder(graph, self._layout.shape)
 
     def encoder(self) -> Encoder:
         """Raises: CannotRebuild, CannotLoad"""

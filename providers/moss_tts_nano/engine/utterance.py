@@ -137,7 +137,7 @@ class Utterance:
             return None
         if self._first_at is None:
             return take, 1
-        wanted = piece_frames(self.lead_s(now))
+        wanted = min(MOST_FRAMES, piece_frames(self.lead_s(now)))
         if take.to_decode < wanted and not take.is_made:
             return None
         return take, min(take.to_decode, MOST_FRAMES)

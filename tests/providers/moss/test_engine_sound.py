@@ -46,7 +46,7 @@ class Stage:
 
 
 @pytest.mark.parametrize(
-    ("lead_s", "frames"), [(None, 1), (-3.0, 1), (0.1, 1), (0.3, 2), (1.0, 4), (99.0, 4)]
+    ("lead_s", "frames"), [(None, 1), (-3.0, 1), (0.1, 1), (0.3, 2), (1.0, 4), (1.1, 8), (99.0, 8)]
 )
 def test_pieces_grow_with_the_lead(lead_s: float | None, frames: int) -> None:
     assert piece_frames(lead_s) == frames
