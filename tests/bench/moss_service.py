@@ -40,7 +40,8 @@ _FRAME_S = 0.08
 _TICK_S = 0.005
 _BUILDING_S = 900.0
 _OPEN_GUARDS = {"frames_per_token": 0, "silent_frames": 0, "loops": False, "fewest_frames_share": 0}
-_BYTES_PER_S = FORMAT.sample_rate * FORMAT.channels * 2
+_BYTES_PER_S = 48_000 * 2 * 2
+"""Of `FORMAT`."""
 
 
 class Spoken(NamedTuple):
@@ -147,9 +148,10 @@ def _delays() -> Iterator[list[float]]:
 
 def _tell(precision: str, what: str, values_s: Sequence[float]) -> None:
     values = [1000 * value for value in values_s]
+    middle, p95, p99 = (percentile(values, share) for share in (0.5, 0.95, 0.99))
     print(
-        f"{precision}: {what}: {statistics.median(values):.0f} ms, p95 {percentile(values, 0.95):.0f}, "
-        f"p99 {percentile(values, 0.99):.1f}, most {max(values):.0f}",
+        f"{precision}: {what}: {middle:.0f} ms, p95 {p95:.0f}, p99 {p99:.0f}, "
+        f"most {max(values):.0f}",
         flush=True,
     )
 

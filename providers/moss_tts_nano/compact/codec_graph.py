@@ -28,9 +28,9 @@ def write(graph: Graph, path: Path, meta: CodecMeta) -> None:
     rewrite = Rewrite(shipped, graph)
     graph.input("frames", INT32, [1])
     codes = meta.onnx.decode_step_input_names[0]
-    rings: dict[tuple[int, ...], Ring] = {}
-    for at, (cache, attention) in enumerate(zip(caches, _attentions(shipped, caches), strict=True)):
-        _replace(rewrite, at, cache, attention, codes, rings)
+    rings = _Rings(rewrite, codes)
+    for cache, attention in zip(caches, _attentions(shipped, caches), strict=True):
+        rings.replace(cache, attention)
     inputs, outputs = {codes: "codes"}, {meta.onnx.decode_step_output_names[0]: "audio"}
     outputs |= {name: name for name in _beside(len(caches))}
     needed = rewrite.needs(outputs)
@@ -63,31 +63,38 @@ def _attentions(graph: Shipped, caches: Sequence[CacheSpec]) -> list[Attention]:
     return [found[each] for each in wanted]
 
 
-def _replace(
-    rewrite: Rewrite,
-    at: int,
-    cache: CacheSpec,
-    attention: Attention,
-    codes: str,
-    rings: dict[tuple[int, ...], Ring],
-) -> None:
-    graph, shape = rewrite.graph, (cache.num_heads, cache.head_dim, cache.context)
-    room: list[int | str] = [1, cache.num_heads, f"room_{at}", cache.head_dim]
-    past = [graph.input(f"past_{what}_{at}", FLOAT, room) for what in ("key", "value")]
-    present = [f"present_{what}_{at}" for what in ("key", "value")]
-    for name in present:
-        graph.output(name, FLOAT, room)
-    steps = graph.ops("Shape", [f"steps_{at}"], attention.key, start=2, end=3)[0]
-    graph.output(steps, INT64, [1])
-    alike = (cache.decoder_index, *shape)
-    if alike not in rings:
-        frames = graph.op("Shape", codes, start=1, end=2)
-        each = graph.op("Div", steps, frames)
-        total = graph.op("Mul", each, graph.op("Cast", "frames", to=INT64))
-        rings[alike] = ring(graph, attention.key, past[0], total, shape)
-    mixed = rings[alike].attend(graph, attention, past, present)
-    graph.named(attention.mixed.output[0], mixed)
-    rewrite.replace(attention.mixed)
+class _Rings:
+    """Puts rings in the place of attentions, one after the other."""
+
+    def __init__(self, rewrite: Rewrite, codes: str) -> None:
+        self._rewrite, self._graph, self._codes = rewrite, rewrite.graph, codes
+        self._rings: dict[tuple[int, ...], Ring] = {}
+        self._count = 0
+
+    def replace(self, cache: CacheSpec, attention: Attention) -> None:
+        graph, at = self._graph, self._count
+        room: list[int | str] = [1, cache.num_heads, f"room_{at}", cache.head_dim]
+        past = [graph.input(f"past_{what}_{at}", FLOAT, room) for what in ("key", "value")]
+        present = [f"present_{what}_{at}" for what in ("key", "value")]
+        for name in present:
+            graph.output(name, FLOAT, room)
+        steps = graph.ops("Shape", [f"steps_{at}"], attention.key, start=2, end=3)[0]
+        graph.output(steps, INT64, [1])
+        ring = self._ring(cache, attention, past[0], steps)
+        graph.named(attention.mixed.output[0], ring.attend(graph, attention, past, present))
+        self._rewrite.replace(attention.mixed)
+        self._count += 1
+
+    def _ring(self, cache: CacheSpec, attention: Attention, past: str, steps: str) -> Ring:
+        """That of the transformer that the attention belongs to."""
+        graph, shape = self._graph, (cache.num_heads, cache.head_dim, cache.context)
+        alike = (cache.decoder_index, *shape)
+        if alike not in self._rings:
+            frames = graph.op("Shape", self._codes, start=1, end=2)
+            so_far = graph.op("Cast", "frames", to=INT64)
+            total = graph.op("Mul", graph.op("Div", steps, frames), so_far)
+            self._rings[alike] = ring(graph, attention.key, past, total, shape)
+        return self._rings[alike]
 
 
 def _beside(count: int) -> list[str]:

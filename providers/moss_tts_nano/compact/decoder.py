@@ -10,8 +10,11 @@ import onnxruntime
 from providers.moss_tts_nano.metadata import CodecMeta
 from providers.moss_tts_nano.parts import CodecState, Floats, Ints, Shape
 
-CALL_FRAMES = 4
+CALL_FRAMES = 8
 """Of one call of the graph. More make the caches larger, and what is looked at in vain."""
+
+_FIRST_ROOM = 4
+"""Frames."""
 
 
 class _Cache(NamedTuple):
@@ -83,7 +86,7 @@ class RingState:
         samples]"""
         total = int(self._frames[0]) + codes.shape[1]
         if total > self._room:
-            self._grow(max(total, CALL_FRAMES, self._room + self._room // 2))
+            self._grow(max(total, _FIRST_ROOM, self._room + self._room // 2))
         self._read("codes", codes)
         self._write("audio", audio)
         self._frames[0] = total

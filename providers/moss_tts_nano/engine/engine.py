@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from functools import partial
 
 from providers.moss_tts_nano.draws import Mode
 from providers.moss_tts_nano.engine.book import Book
@@ -14,6 +18,8 @@ from providers.moss_tts_nano.engine.script import Listener, Script
 from providers.moss_tts_nano.engine.tally import Tally, together
 from providers.moss_tts_nano.engine.utterance import Utterance
 from providers.moss_tts_nano.parts import Decoder, Shape
+
+_NICENESS = 5
 
 
 class Engine:
@@ -43,7 +49,10 @@ class Engine:
         self.seats = rows
         """Sequences that may have a seat at once."""
         self._threads = [self._thread(f"moss-frames-{n}", one.run) for n, one in enumerate(crew)]
-        self._threads += [self._thread(f"moss-codec-{n}", one.run) for n, one in enumerate(codecs)]
+        self._threads += [
+            self._thread(f"moss-codec-{n}", partial(_after_others, one.run))
+            for n, one in enumerate(codecs)
+        ]
 
     def open(self, script: Script, listener: Listener) -> Utterance:
         """Begin a speech; it goes on until its end, `cancel`, or `close`.
@@ -123,3 +132,13 @@ class Engine:
             act()
         except Exception as error:
             self._book.close(error)
+
+
+def _after_others(act: Callable[[], None]) -> None:
+    """A codec has what the frames leave: a prompt and a lone row use all cores for moments, and
+    each operation is done when its last thread is (8 streams on 2 cores, 24 prompts: 1.4 s instead
+    of up to 2.9). Only on Linux have threads a niceness of their own."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    act()

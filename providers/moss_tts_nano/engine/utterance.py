@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from bisect import insort
 
-from providers.moss_tts_nano.engine.cadence import HELD_S, MOST_FRAMES, piece_frames
+from providers.moss_tts_nano.engine.cadence import (
+    GATHERED_FRAMES,
+    HELD_S,
+    MOST_FRAMES,
+    piece_frames,
+)
 from providers.moss_tts_nano.engine.script import Listener, Script
 from providers.moss_tts_nano.engine.take import Take
 from providers.moss_tts_nano.guards import Finding
@@ -137,7 +142,7 @@ class Utterance:
             return None
         if self._first_at is None:
             return take, 1
-        wanted = min(MOST_FRAMES, piece_frames(self.lead_s(now)))
+        wanted = min(GATHERED_FRAMES, piece_frames(self.lead_s(now)))
         if take.to_decode < wanted and not take.is_made:
             return None
         return take, min(take.to_decode, MOST_FRAMES)
