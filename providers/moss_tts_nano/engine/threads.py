@@ -41,10 +41,11 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
 def staff(cores: int, rows: int | None = None) -> Staff:
     """The staff for so many cores; `rows` are those of all workers together.
 
-    Frames and sound take about as long as each other, so that half of the cores goes to each. Few
-    workers with many rows are best: rows share the reading of the weights, and their unpacking
-    where they have 8 bits. (2 cores, `int8`, 8 streams: 9.0 seconds of sound a second with one
-    worker, 5.7 with two, which leave their one codec behind and their seats empty.)
+    Frames and sound take about as long as each other, so that half of the cores goes to each; one
+    codec more takes what frames leave of theirs. Few workers with many rows are best: rows share
+    the reading of the weights, and their unpacking where they have 8 bits. (2 cores, `int8`, 8
+    streams: 8.9 seconds of sound a second so, 8.2 with one codec, 5.7 with two workers and one
+    codec, which they leave behind, and their seats empty.)
     """
     cores = max(1, cores)
     wanted = rows or min(MOST_ROWS, 4 * max(2, cores))
@@ -54,5 +55,5 @@ def staff(cores: int, rows: int | None = None) -> Staff:
         rows=-(-wanted // workers),
         threads=1,
         wide=min(cores, _WIDEST),
-        codecs=max(1, min(_MOST_OF_A_KIND, cores - workers)),
+        codecs=min(_MOST_OF_A_KIND, cores, cores - workers + 1),
     )
