@@ -53,9 +53,9 @@ class DecoderGraph:
         self.caches = [cache._replace(steps=steps[at // 2]) for at, cache in enumerate(unknown)]
 
     def _steps(self, caches: list[_Cache], count: int) -> list[int]:
-        """How many each attention takes for a frame: one frame tells."""
+        """How many each attention takes for a frame: one frame tells, in caches of any room."""
         inputs: dict[str, Any] = {
-            f"past_{each.name}": np.zeros((1, each.heads, each.most, each.width), np.float32)
+            f"past_{each.name}": np.zeros((1, each.heads, 1, each.width), np.float32)
             for each in caches
         }
         inputs |= {f"offset_{at}": np.zeros(1, np.int32) for at in range(self.offsets)}
