@@ -82,7 +82,7 @@ def engine(layout: Layout, parts: Chosen, settings: Settings, staff: Staff) -> E
     places = capacity(layout, settings)
     with ThreadPoolExecutor(2) as loading:  # the language model is loaded here meanwhile
         sampler = loading.submit(parts.sampler, settings.sample_mode)
-        decoders = loading.submit(lambda: [parts.decoder() for _ in range(staff.codecs)])
+        decoder = loading.submit(parts.decoder)
         desks = [
             Desk(layout, parts, settings.sample_mode, seats=staff.rows, capacity=places)
             for _ in range(staff.workers)
@@ -91,7 +91,8 @@ def engine(layout: Layout, parts: Chosen, settings: Settings, staff: Staff) -> E
     return Engine(
         layout.shape,
         desks,
-        decoders.result(),
+        decoder.result(),
+        codecs=staff.codecs,
         mode=mode,
         waiting=settings.waiting,
         prefix_bytes=settings.voices_mb * _MB,

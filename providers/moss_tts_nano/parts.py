@@ -110,7 +110,8 @@ class CodecState(Protocol):
 
 
 class Decoder(Protocol):
-    """Codes to samples, frame by frame, without looking ahead."""
+    """Codes to samples, frame by frame, without looking ahead. It may be used by several threads at
+    once, each stream by one at a time."""
 
     def start(self) -> CodecState: ...
 

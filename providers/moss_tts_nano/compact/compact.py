@@ -40,7 +40,6 @@ class Compact:
             for part, count in parts.items()
             if part not in built.refused
         }
-        self._decoder: DecoderGraph | None = None
         self._wide_language_model = self._graphs.get("language_model")
         if self._wide_language_model is not None and self.wide > threads:
             path = built.folder / graph_file("language_model")
@@ -79,10 +78,8 @@ class Compact:
 
     def decoder(self) -> Decoder:
         """Raises: CannotRebuild, CannotLoad"""
-        session = self._graph("decoder").load()
-        if self._decoder is None or self._decoder.session is not session:
-            self._decoder = DecoderGraph(session, self._layout.codec)
-        return CompactDecoder(self._decoder, self._layout.shape)
+        graph = DecoderGraph(self._graph("decoder").load(), self._layout.codec)
+        return CompactDecoder(graph, self._layout.shape)
 
     def encoder(self) -> Encoder:
         """Raises: CannotRebuild, CannotLoad"""
@@ -90,7 +87,6 @@ class Compact:
 
     def unload(self) -> None:
         """A part that is in use keeps its graph."""
-        self._decoder = None
         for graph in self._graphs.values():
             graph.unload()
         if self._wide_language_model is not None:

@@ -115,8 +115,7 @@ class RingState:
 
 
 class CompactDecoder:
-    """`Decoder` of the parts. Streams may be decoded from several threads, each stream from one at
-    a time."""
+    """`Decoder` of the parts."""
 
     def __init__(self, graph: DecoderGraph, shape: Shape) -> None:
         self._graph, self._shape = graph, shape

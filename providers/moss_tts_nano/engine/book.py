@@ -148,18 +148,18 @@ class Book:
 
     # ---- for the threads that make sound; the lock is held
 
-    def next_piece(self, codec: object) -> tuple[Take, int] | None:
-        """The take that this codec decodes from now, and how many of its frames."""
+    def next_piece(self) -> tuple[Take, int] | None:
+        """The take that a codec decodes from now, and how many of its frames."""
         now = self._clock()
         pieces = [
             (_urgency(utterance, piece[0].index), utterance.turn(now), piece)
             for utterance in self._utterances
-            if (piece := utterance.next_piece(now)) is not None and piece[0].codec in (None, codec)
+            if (piece := utterance.next_piece(now)) is not None
         ]
         if not pieces:
             return None
         take, frames = min(pieces, key=lambda one: one[:2])[2]
-        take.codec, take.at_codec = codec, True
+        take.at_codec = True
         take.decoded += frames
         return take, frames
 

@@ -1,4 +1,4 @@
-"""The codec's thread: frames become sound while others are made."""
+"""The codec's threads: frames become sound while others are made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from providers.moss_tts_nano.parts import Decoder, Floats, Ints
 
 
 class CodecWorker:
-    """One thread with a decoder of its own. A take stays with the decoder that began it."""
+    """One thread. Any of them goes on with any take, one at a time with each."""
 
     def __init__(self, book: Book, decoder: Decoder) -> None:
         self._book = book
@@ -35,7 +35,7 @@ class CodecWorker:
         with self._book.lock:
             while not self._book.is_closing:
                 waits = self._book.hand_out()
-                piece = self._book.next_piece(self)
+                piece = self._book.next_piece()
                 if piece is not None:
                     take, frames = piece
                     first = take.decoded - frames

@@ -19,7 +19,7 @@ from providers.moss_tts_nano.engine.tally import Tally, together
 from providers.moss_tts_nano.engine.utterance import Utterance
 from providers.moss_tts_nano.parts import Decoder, Shape
 
-_NICENESS = 5
+_MORE_NICENESS = 5
 
 
 class Engine:
@@ -29,14 +29,15 @@ class Engine:
         self,
         shape: Shape,
         workers: Sequence[WorkerParts],
-        decoders: Sequence[Decoder],
+        decoder: Decoder,
         *,
+        codecs: int,
         mode: Mode,
         waiting: int,
         prefix_bytes: int,
     ) -> None:
-        """Each worker and each decoder is used by one thread alone; beside as many speeches as
-        there are seats, `waiting` more are taken."""
+        """Each worker is used by one thread alone, the decoder by `codecs` of them; beside as many
+        speeches as there are seats, `waiting` more are taken."""
         rows = sum(parts.language_model.seats for parts in workers)
         self._book = Book(shape, rows=rows, most=rows + waiting)
         self._prefixes = Prefixes(prefix_bytes)
@@ -44,14 +45,14 @@ class Engine:
         for parts in workers:
             Worker(self._book, parts, mode, self._prefixes, crew)
         self._crew = crew
-        codecs = [CodecWorker(self._book, decoder) for decoder in decoders]
-        self._tallies = [*(one.tally for one in crew), *(one.tally for one in codecs)]
+        makers = [CodecWorker(self._book, decoder) for _ in range(codecs)]
+        self._tallies = [*(one.tally for one in crew), *(one.tally for one in makers)]
         self.seats = rows
         """Sequences that may have a seat at once."""
         self._threads = [self._thread(f"moss-frames-{n}", one.run) for n, one in enumerate(crew)]
         self._threads += [
             self._thread(f"moss-codec-{n}", partial(_after_others, one.run))
-            for n, one in enumerate(codecs)
+            for n, one in enumerate(makers)
         ]
 
     def open(self, script: Script, listener: Listener) -> Utterance:
@@ -139,6 +140,8 @@ def _after_others(act: Callable[[], None]) -> None:
     each operation is done when its last thread is (8 streams on 2 cores, 24 prompts: 1.4 s instead
     of up to 2.9). Only on Linux have threads a niceness of their own."""
     if sys.platform == "linux":
+        thread = threading.get_native_id()
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+            niceness = os.getpriority(os.PRIO_PROCESS, thread) + _MORE_NICENESS
+            os.setpriority(os.PRIO_PROCESS, thread, niceness)
     act()

@@ -36,8 +36,6 @@ class Take:
         """No more frames will come."""
         self.at_codec = False
         """A codec works at a piece of it."""
-        self.codec: object = None
-        """The one that began it, and knows its state."""
         self.dropped = False
         """Nobody wants it any more."""
         self.watch = self.chunk.watch()
@@ -50,7 +48,7 @@ class Take:
 
         self.state: CodecState | None = None
         self.hush = self.chunk.hush()
-        """These two are the codec's alone."""
+        """These two belong to the codec that works at it."""
 
     @property
     def good(self) -> int:

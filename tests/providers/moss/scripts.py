@@ -146,6 +146,7 @@ def say(engine: Engine, asked: Script, *, reads: bool = True) -> Heard:
 def working(
     *workers: FakeParts,
     decoder: FakeDecoder | None = None,
+    codecs: int = 1,
     mode: Mode = "fixed",
     waiting: int = 64,
     prefix_bytes: int = 10_000,
@@ -153,7 +154,8 @@ def working(
     engine = Engine(
         SHAPE,
         workers,
-        [decoder or FakeDecoder()],
+        decoder or FakeDecoder(),
+        codecs=codecs,
         mode=mode,
         waiting=waiting,
         prefix_bytes=prefix_bytes,

@@ -144,23 +144,38 @@ def test_of_two_who_wait_for_sound_the_one_who_waits_longer_is_decoded_first() -
     for take in (second, first):
         take.utterance.add(take, CODES)
 
-    codec = object()
-    assert desk.book.next_piece(codec) == (first, 1)
-    assert desk.book.next_piece(codec) == (second, 1)
-    assert desk.book.next_piece(codec) is None
+    assert desk.book.next_piece() == (first, 1)
+    assert desk.book.next_piece() == (second, 1)
+    assert desk.book.next_piece() is None
 
 
-def test_a_take_stays_with_the_codec_that_began_it() -> None:
+def test_who_has_heard_nothing_is_served_before_those_who_are_late_already() -> None:
+    desk = Desk(rows=8)
+    desk.open(script(1))
+    late = desk.begin()
+    assert late is not None
+    desk.sounds(late, 1.0)
+    desk.clock.now += 5.0
+    desk.open(script(2))
+    new = desk.begin()
+    assert new is not None
+    for take in (late, new):
+        take.utterance.add(take, CODES)
+
+    assert desk.book.next_piece() == (new, 1)
+    assert desk.book.next_piece() == (late, 1)
+
+
+def test_one_codec_at_a_time_works_at_a_take_whichever_it_is() -> None:
     desk = Desk()
     desk.open(script(1))
     take = desk.begin()
     assert take is not None
-    one, other = object(), object()
     take.utterance.add(take, CODES)
-    assert desk.book.next_piece(one) == (take, 1)
-    take.at_codec = False
+    assert desk.book.next_piece() == (take, 1)
     for _ in range(20):
         take.utterance.add(take, CODES)
 
-    assert desk.book.next_piece(other) is None
-    assert desk.book.next_piece(one) is not None
+    assert desk.book.next_piece() is None
+    take.at_codec = False
+    assert desk.book.next_piece() is not None

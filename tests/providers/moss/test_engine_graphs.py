@@ -87,7 +87,9 @@ def test_batched_rows_say_what_the_official_loop_says_of_each_alone(
     ]
     decoder = Listening(parts.decoder())
     desks = [Desk(layout, parts, mode, seats=3, capacity=256) for _ in range(workers)]
-    engine = Engine(layout.shape, desks, [decoder], mode=mode, waiting=64, prefix_bytes=100_000_000)
+    engine = Engine(
+        layout.shape, desks, decoder, codecs=2, mode=mode, waiting=64, prefix_bytes=100_000_000
+    )
     try:
         heard: list[Heard] = []
         for n, tokens in enumerate(TEXTS):

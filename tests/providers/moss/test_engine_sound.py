@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+
 import numpy as np
 import pytest
 
@@ -207,3 +211,26 @@ def test_samples_become_pcm_as_the_official_runtime_writes_it() -> None:
     got = np.frombuffer(pcm(samples), dtype="<i2").reshape(-1, 2).T
 
     assert got.tolist() == [[0, 32767, -32767, 32767], [16384, -16384, 0, -32767]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux")
+def test_codecs_stand_back_behind_the_frames() -> None:
+    with working(FakeParts(), codecs=2) as engine:
+        say(engine, script(1)).wait()
+        nice = {
+            thread.name: os.getpriority(os.PRIO_PROCESS, thread.native_id)
+            for thread in threading.enumerate()
+            if thread.name.startswith("moss-") and thread.native_id
+        }
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    assert nice["moss-frames-0"] == mine
+    assert nice["moss-codec-0"] == nice["moss-codec-1"] == min(mine + 5, 19)
+
+
+def test_two_codecs_say_what_one_says() -> None:
+    sounds = []
+    for codecs in (1, 2):
+        with working(FakeParts(stop_below=0), codecs=codecs) as engine:
+            heard = [say(engine, script(seed, tries=1, guards=CAPPED)) for seed in range(6)]
+            sounds.append([b"".join(each.wait().pieces) for each in heard])
+    assert sounds[0] == sounds[1]
