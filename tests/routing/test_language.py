@@ -143,3 +143,27 @@ def test_a_letter_or_a_digit_of_any_script_can_be_spoken(text: str, speakable: b
 @pytest.mark.parametrize("text", ["", ".", "…?!", "😀👍🏽", "—", "\u200b", "  "])
 def test_without_letter_or_digit_there_is_nothing_to_say(text: str) -> None:
     assert not is_speakable(text)
+
+
+def test_more_of_a_text_is_read_where_its_beginning_does_not_tell() -> None:
+    asked: list[int] = []
+
+    def latin(text: str) -> str | None:
+        asked.append(len(text))
+        return "fi" if len(text) > 100 else None
+
+    assert guessed("a" * 300, None, latin) == "fi"
+    assert guessed("a" * 90, None, latin) == "en"
+    assert guessed("a" * 50, None, latin) == "en"
+    assert asked == [80, 240, 80, 90, 50]
+
+
+def test_what_is_clear_from_the_beginning_is_not_read_further() -> None:
+    asked: list[int] = []
+
+    def latin(text: str) -> str | None:
+        asked.append(len(text))
+        return "sv"
+
+    assert guessed("a" * 300, None, latin) == "sv"
+    assert asked == [80]
