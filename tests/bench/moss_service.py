@@ -13,8 +13,8 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +76,7 @@ async def _measure(directory: Path, cache: Path, precision: str) -> None:
                 f"all {one.audio_s:.1f} s of it after {one.whole_s:.2f} s"
             )
     async with _fast(directory, cache, precision, LONG_FRAMES) as provider:
-        with _delays() as late_s:
+        async with _delays() as late_s:
             running = await asyncio.gather(*(_stream(provider, at) for at in range(STREAMS)))
         spoken = [one for stream in running for one in stream]
         _tell(precision, f"{STREAMS} streams, first sound", [one.first_s for one in spoken])
@@ -128,8 +128,8 @@ async def _say(provider: Provider, text: str, clip: Clip | None = None) -> Spoke
     return Spoken(first_s - began_s, time.perf_counter() - began_s, size / _BYTES_PER_S)
 
 
-@contextmanager
-def _delays() -> Iterator[list[float]]:
+@asynccontextmanager
+async def _delays() -> AsyncIterator[list[float]]:
     """By how much a ticker is woken too late, the machine's own waiting included."""
     late_s: list[float] = []
 
@@ -144,6 +144,7 @@ def _delays() -> Iterator[list[float]]:
         yield late_s
     finally:
         ticker.cancel()
+        await asyncio.gather(ticker, return_exceptions=True)
 
 
 def _tell(precision: str, what: str, values_s: Sequence[float]) -> None:

@@ -80,8 +80,8 @@ class _Rings:
             graph.output(name, FLOAT, room)
         steps = graph.ops("Shape", [f"steps_{at}"], attention.key, start=2, end=3)[0]
         graph.output(steps, INT64, [1])
-        ring = self._ring(cache, attention, past[0], steps)
-        graph.named(attention.mixed.output[0], ring.attend(graph, attention, past, present))
+        mixed = self._ring(cache, attention, past[0], steps).attend(graph, attention, past, present)
+        graph.named(attention.mixed.output[0], mixed)
         self._rewrite.replace(attention.mixed)
         self._count += 1
 

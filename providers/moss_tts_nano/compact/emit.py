@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
-INT32, INT64, UINT8 = TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8
+INT32, INT64 = TensorProto.INT32, TensorProto.INT64
 MICROSOFT = "com.microsoft"
 OPSET = 17
 """That of the shipped graphs."""

@@ -137,8 +137,9 @@ class Engine:
 
 def _after_others(act: Callable[[], None]) -> None:
     """A codec has what the frames leave: a prompt and a lone row use all cores for moments, and
-    each operation is done when its last thread is (8 streams on 2 cores, 24 prompts: 1.4 s instead
-    of up to 2.9). Only on Linux have threads a niceness of their own."""
+    each operation is done when its last thread is (8 streams on 2 cores: a prompt beside codecs of
+    the same rank takes 60 ms at one time and 120 at another, before them mostly 60). Only on
+    Linux have threads a niceness of their own."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         with suppress(OSError):

@@ -44,7 +44,7 @@ def staff(cores: int, rows: int | None = None) -> Staff:
     Frames and sound take about as long as each other, so that half of the cores goes to each; one
     codec more takes what frames leave of theirs. Few workers with many rows are best: rows share
     the reading of the weights, and their unpacking where they have 8 bits. (2 cores, `int8`, 8
-    streams: 8.9 seconds of sound a second so, 8.2 with one codec, 5.7 with two workers and one
+    streams, `tests.bench.moss`: 8.0 seconds of sound a second so, and 5.6 with two workers and one
     codec, which they leave behind, and their seats empty.)
     """
     cores = max(1, cores)

@@ -43,6 +43,13 @@ class Desk:
             self.takes.append(take)
         return take
 
+    def seated(self, asked: Script) -> Take:
+        """Open it, and begin its first chunk."""
+        self.open(asked)
+        take = self.begin()
+        assert take is not None
+        return take
+
     def sounds(self, take: Take, seconds: float) -> None:
         """So much sound of it is handed out now."""
         frames = round(seconds / FRAME_S)
@@ -93,13 +100,9 @@ def test_a_batch_speaks_where_there_is_one_seat_alone() -> None:
 
 def test_who_has_enough_to_hear_waits_while_another_is_hungry() -> None:
     desk = Desk(rows=8)
-    desk.open(script(1))
-    calm = desk.begin()
-    assert calm is not None
+    calm = desk.seated(script(1))
     desk.sounds(calm, 6.0)
-    desk.open(script(2))
-    hungry = desk.begin()
-    assert hungry is not None
+    hungry = desk.seated(script(2))
 
     chosen = [desk.book.choose(desk.takes) for _ in range(2 * ALL_EVERY)]
 
@@ -110,12 +113,9 @@ def test_who_has_enough_to_hear_waits_while_another_is_hungry() -> None:
 @pytest.mark.parametrize("lead_s", [1.0, 3.0])
 def test_who_has_little_to_hear_goes_on_beside_one_who_is_hungry(lead_s: float) -> None:
     desk = Desk(rows=8)
-    desk.open(script(1))
-    running = desk.begin()
-    assert running is not None
+    running = desk.seated(script(1))
     desk.sounds(running, lead_s)
-    desk.open(script(2))
-    desk.begin()
+    desk.seated(script(2))
 
     assert all(running in desk.book.choose(desk.takes) for _ in range(8))
 
@@ -151,14 +151,10 @@ def test_of_two_who_wait_for_sound_the_one_who_waits_longer_is_decoded_first() -
 
 def test_who_has_heard_nothing_is_served_before_those_who_are_late_already() -> None:
     desk = Desk(rows=8)
-    desk.open(script(1))
-    late = desk.begin()
-    assert late is not None
+    late = desk.seated(script(1))
     desk.sounds(late, 1.0)
     desk.clock.now += 5.0
-    desk.open(script(2))
-    new = desk.begin()
-    assert new is not None
+    new = desk.seated(script(2))
     for take in (late, new):
         take.utterance.add(take, CODES)
 
@@ -168,9 +164,7 @@ def test_who_has_heard_nothing_is_served_before_those_who_are_late_already() -> 
 
 def test_one_codec_at_a_time_works_at_a_take_whichever_it_is() -> None:
     desk = Desk()
-    desk.open(script(1))
-    take = desk.begin()
-    assert take is not None
+    take = desk.seated(script(1))
     take.utterance.add(take, CODES)
     assert desk.book.next_piece() == (take, 1)
     for _ in range(20):

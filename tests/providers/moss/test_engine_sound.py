@@ -18,6 +18,7 @@ from providers.moss_tts_nano.engine.utterance import (
     Utterance,
 )
 from providers.moss_tts_nano.guards import Finding, Guards
+from providers.moss_tts_nano.parts import CodecState, Floats, Ints
 from tests.providers.moss.fakes import SHAPE, FakeDecoder, FakeParts, codes_in
 from tests.providers.moss.scripts import CAPPED, Heard, foretold, say, script, working
 
@@ -215,16 +216,21 @@ def test_samples_become_pcm_as_the_official_runtime_writes_it() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux")
 def test_codecs_stand_back_behind_the_frames() -> None:
-    with working(FakeParts(), codecs=2) as engine:
-        say(engine, script(1)).wait()
-        nice = {
-            thread.name: os.getpriority(os.PRIO_PROCESS, thread.native_id)
-            for thread in threading.enumerate()
-            if thread.name.startswith("moss-") and thread.native_id
-        }
-    mine = os.getpriority(os.PRIO_PROCESS, 0)
-    assert nice["moss-frames-0"] == mine
-    assert nice["moss-codec-0"] == nice["moss-codec-1"] == min(mine + 5, 19)
+    seen: set[int] = set()
+
+    class Asked(FakeDecoder):
+        def decode(self, state: CodecState, codes: Ints) -> Floats:
+            seen.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().decode(state, codes)
+
+    with working(FakeParts(stop_below=0), decoder=Asked(), codecs=2) as engine:
+        for heard in [say(engine, script(seed, guards=CAPPED)) for seed in range(4)]:
+            heard.wait()
+        frames = [each for each in threading.enumerate() if each.name.startswith("moss-frames")]
+        nice = {os.getpriority(os.PRIO_PROCESS, each.native_id or 0) for each in frames}
+    mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert nice == {mine}
+    assert seen == {min(mine + 5, 19)}
 
 
 def test_two_codecs_say_what_one_says() -> None:
