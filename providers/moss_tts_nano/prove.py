@@ -113,10 +113,11 @@ class Prover:
         model = other.language_model(len(self._traces), longest)
         heard = follow(model, self._traces)
         kept = follow(model, self._traces, keeps=True) if can_keep(model, self._traces[0]) else []
+        alone = follow(model, self._traces[:1])
         del model
         other.unload()
         right = [trace.hidden for trace in self._traces]
-        apart = distance(right * 2 if kept else right, heard + kept)
+        apart = distance((right * 2 if kept else right) + right[:1], heard + kept + alone)
         tally = Tally()
         for trace, hidden in zip(self._traces, heard, strict=True):
             truth = self._truth.sampler(trace.mode)
@@ -134,8 +135,9 @@ class Prover:
         rival, truth = other.sampler(mode), self._truth.sampler(mode)
         tally = Tally()
         for trace in traces:
-            got = sampled(rival, trace, trace.hidden, self._shape.codebook_size, together=_ROWS)
-            tally = tally.plus(self._compared(trace, got, truth))
+            for rows in (1, _ROWS):
+                got = sampled(rival, trace, trace.hidden, self._shape.codebook_size, together=rows)
+                tally = tally.plus(self._compared(trace, got, truth))
         self._truth.unload()
         return _verdict(part, self._unlike(tally), _figures(tally))
 

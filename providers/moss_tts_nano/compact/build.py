@@ -14,6 +14,7 @@ from providers.moss_tts_nano.compact import (
     local_graph,
     quantise,
 )
+from providers.moss_tts_nano.compact.alone import write_alone
 from providers.moss_tts_nano.compact.emit import Graph
 from providers.moss_tts_nano.compact.packing import pack
 from providers.moss_tts_nano.compact.shipped import CannotRebuild
@@ -27,6 +28,7 @@ or with one for each 128 numbers of a row, which is slower, and bears with rows 
 are much larger than all others."""
 
 TABLES = "tables.f32"
+_KNOWN = "known.f32"
 _STORES: Mapping[Precision, quantise.Store] = {
     "exact": quantise.exact,
     "int8": quantise.eight_bit_rows,
@@ -38,6 +40,11 @@ def graph_file(part: Part) -> str:
     return f"{part}.onnx"
 
 
+def alone_file(part: Part) -> str:
+    """The graph for one row; there is one where rows are rounded."""
+    return f"{part}-alone.onnx"
+
+
 def build(layout: Layout, folder: Path, precision: Precision) -> dict[Part, str]:
     """Write every part into a folder, which is there and empty. Blocking, for seconds.
 
@@ -45,61 +52,49 @@ def build(layout: Layout, folder: Path, precision: Precision) -> dict[Part, str]
 
     Raises: OSError
     """
-    makers: dict[Part, Callable[[Graph], None]] = {
-        "language_model": lambda graph: _language_model(layout, graph, precision),
-        "frames": lambda graph: _frames(layout, graph, precision),
-        "decoder": lambda graph: codec_graph.write(
-            graph, layout.codec_graphs["decode_step"], layout.codec
-        ),
-        "encoder": lambda graph: encoder_graph.write(
-            graph, layout.codec_graphs["encode"], layout.codec
-        ),
+    makers: dict[Part, Callable[[], None]] = {
+        "language_model": lambda: _language_model(layout, folder, precision),
+        "frames": lambda: _frames(layout, folder, precision),
+        "decoder": lambda: _decoder(layout, folder),
+        "encoder": lambda: _encoder(layout, folder),
     }
     refused: dict[Part, str] = {}
     for part, make in makers.items():
         try:
-            made = _packed if part == "language_model" else _made
-            made(make, folder / graph_file(part))
+            make()
         except CannotRebuild as error:
             refused[part] = error.reason
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # an odd graph can trip any assumption: it is not understood
+            refused[part] = f"its graph is of an unknown kind ({type(error).__name__})."
     return refused
 
 
-def _made(make: Callable[[Graph], None], path: Path) -> None:
-    try:
-        with Graph(path) as graph:
-            make(graph)
-            graph.save()
-    except (CannotRebuild, OSError, MemoryError):
-        raise
-    except Exception as error:  # an odd graph can trip any assumption: then it is not understood
-        reason = f"its graph is of an unknown kind ({type(error).__name__})."
-        raise CannotRebuild(reason) from error
-
-
-def _packed(make: Callable[[Graph], None], path: Path) -> None:
-    """For a graph that several sessions run; it takes as much disk again."""
-    plain = path.with_stem(f"{path.stem}-plain")
-    _made(make, plain)
-    pack(plain, path, global_graph.probe)
-
-
-def _language_model(layout: Layout, graph: Graph, precision: Precision) -> None:
+def _language_model(layout: Layout, folder: Path, precision: Precision) -> None:
+    """The graph is run by several sessions, so it is packed, which takes as much disk again."""
     shipped = layout.graphs["decode_step"]
     found = tables(shipped, layout.shape.codebooks)
-    embedding.write_table(graph.folder / TABLES, found)
+    embedding.write_table(folder / TABLES, found)
     blocks = transformer(shipped)
     heads = layout.tts.model_config.global_heads
     _check(blocks, layout.shape.hidden, layout.tts.model_config.global_layers)
-    global_graph.write(graph, blocks, heads, _STORES[precision])
+    path = folder / graph_file("language_model")
+    plain = path.with_stem(f"{path.stem}-plain")
+    with Graph(plain) as graph:
+        global_graph.write(graph, blocks, heads, _STORES[precision])
+        graph.save()
+    is_packed = pack(plain, path, global_graph.probe)
+    if is_packed and precision == "int8":
+        write_alone(path, folder / alone_file("language_model"))
 
 
-def _frames(layout: Layout, graph: Graph, precision: Precision) -> None:
+def _frames(layout: Layout, folder: Path, precision: Precision) -> None:
     shipped = layout.graphs.get("local_fixed_sampled_frame")
     if shipped is None:
         raise CannotRebuild("the model has no graph for sampled frames.")
     found = tables(layout.graphs["decode_step"], layout.shape.codebooks)
-    table = graph.folder / TABLES
+    table = folder / TABLES
     if not table.exists():
         embedding.write_table(table, found)
     blocks = transformer(shipped)
@@ -108,11 +103,32 @@ def _frames(layout: Layout, graph: Graph, precision: Precision) -> None:
         transformer=blocks,
         tables=found,
         table_file=table.name,
+        known_file=_KNOWN,
         shape=layout.shape,
         heads=layout.tts.model_config.local_heads,
         sampling=sampling(layout),
     )
-    local_graph.write(graph, local, _STORES[precision])
+    local_graph.write_known(folder / _KNOWN, local)
+    with Graph(folder / graph_file("frames")) as graph:
+        local_graph.write(graph, local, _STORES[precision])
+        graph.save()
+    if precision == "int8":
+        with Graph(folder / alone_file("frames")) as graph:
+            eight_bits = quantise.eight_bit_alone
+            local_graph.write(graph, local, eight_bits, rough=eight_bits)
+            graph.save()
+
+
+def _decoder(layout: Layout, folder: Path) -> None:
+    with Graph(folder / graph_file("decoder")) as graph:
+        codec_graph.write(graph, layout.codec_graphs["decode_step"], layout.codec)
+        graph.save()
+
+
+def _encoder(layout: Layout, folder: Path) -> None:
+    with Graph(folder / graph_file("encoder")) as graph:
+        encoder_graph.write(graph, layout.codec_graphs["encode"], layout.codec)
+        graph.save()
 
 
 def sampling(layout: Layout) -> local_graph.Sampling:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from providers.moss_tts_nano.compact.build import TABLES, Part, graph_file
+from providers.moss_tts_nano.compact.build import TABLES, Part, alone_file, graph_file
 from providers.moss_tts_nano.compact.decoder import CompactDecoder, DecoderGraph
 from providers.moss_tts_nano.compact.embedding import Embedding
 from providers.moss_tts_nano.compact.encoder import CompactEncoder
 from providers.moss_tts_nano.compact.frame_sampler import CompactFrameSampler, GreedyFrameSampler
-from providers.moss_tts_nano.compact.language_model import CompactLanguageModel
+from providers.moss_tts_nano.compact.language_model import CompactLanguageModel, Sessions
 from providers.moss_tts_nano.compact.shipped import CannotRebuild
 from providers.moss_tts_nano.compact.store import Built
 from providers.moss_tts_nano.draws import Mode
@@ -26,10 +26,10 @@ class Compact:
 
     def __init__(self, layout: Layout, built: Built, threads: int, wide: int = 1) -> None:
         """`threads` work on one node of a graph at a time; `wide` do where somebody waits and
-        nobody else is held up: for a prompt, a row that is alone, and a clip."""
+        nobody else is held up: for a row that is alone, its prompt, and a clip."""
         self._layout, self._built = layout, built
         self.threads, self.wide = threads, max(threads, wide)
-        parts: dict[Part, int] = {
+        counts: dict[Part, int] = {
             "language_model": threads,
             "frames": threads,
             "decoder": threads,
@@ -37,32 +37,39 @@ class Compact:
         }
         self._graphs = {
             part: Graph(built.folder / graph_file(part), count)
-            for part, count in parts.items()
+            for part, count in counts.items()
             if part not in built.refused
         }
-        self._wide_language_model = self._graphs.get("language_model")
-        if self._wide_language_model is not None and self.wide > threads:
+        self._alone = {
+            part: Graph(path, self.wide if part == "language_model" else threads)
+            for part in self._graphs
+            if (path := built.folder / alone_file(part)).is_file()
+        }
+        self._prompt: dict[Part, Graph] = {}
+        if "language_model" in self._graphs and self.wide > threads:
             path = built.folder / graph_file("language_model")
-            self._wide_language_model = Graph(path, self.wide)
+            self._prompt["language_model"] = Graph(path, self.wide)
 
     def load(self, parts: Sequence[Part] = ("language_model", "frames", "decoder")) -> None:
         """Load these parts' graphs beforehand, side by side. Blocking.
 
         Raises: CannotLoad
         """
-        graphs = [self._graphs[part] for part in parts if part in self._graphs]
+        sets = self._graphs, self._alone, self._prompt
+        graphs = [each[part] for each in sets for part in parts if part in each]
         with ThreadPoolExecutor(max(1, len(graphs))) as pool:
             for _ in pool.map(Graph.load, graphs):
                 pass
 
     def language_model(self, seats: int, capacity: int) -> LanguageModel:
         """Raises: CannotRebuild, CannotLoad"""
-        session = self._graph("language_model").load()
-        assert self._wide_language_model is not None
-        wide = self._wide_language_model.load()
+        many = self._graph("language_model")
+        prompt = self._prompt.get("language_model", many)
+        one = self._alone.get("language_model", prompt)
         embedding = Embedding(self._built.folder / TABLES, self._layout.shape)
         heads = self._layout.tts.model_config.global_heads
-        return CompactLanguageModel((session, wide), embedding, heads, seats, capacity)
+        sessions = Sessions(many.load(), one.load(), prompt.load())
+        return CompactLanguageModel(sessions, embedding, heads, seats, capacity)
 
     def sampler(self, mode: Mode, sampling: Sampling | None = None) -> FrameSampler:
         """Modes `fixed` and `greedy`; `sampling` is for the latter's penalty.
@@ -73,7 +80,8 @@ class Compact:
         inside = self._layout.tts.onnx.fixed_sampled_frame_constants["audio_repetition_penalty"]
         if mode == "full" or (mode == "greedy" and sampling.repetition_penalty != inside):
             raise CannotRebuild("the compact graph samples by its own constants only.")
-        fixed = CompactFrameSampler(self._graph("frames").load())
+        many = self._graph("frames")
+        fixed = CompactFrameSampler(many.load(), self._alone.get("frames", many).load())
         return fixed if mode == "fixed" else GreedyFrameSampler(fixed)
 
     def decoder(self) -> Decoder:
@@ -87,10 +95,9 @@ class Compact:
 
     def unload(self) -> None:
         """A part that is in use keeps its graph."""
-        for graph in self._graphs.values():
-            graph.unload()
-        if self._wide_language_model is not None:
-            self._wide_language_model.unload()
+        for graphs in (self._graphs, self._alone, self._prompt):
+            for graph in graphs.values():
+                graph.unload()
 
     def _graph(self, part: Part) -> Graph:
         if part not in self._graphs:

@@ -11,8 +11,11 @@ from providers.moss_tts_nano.parts import Draws, Floats, Frames, Ints
 class CompactFrameSampler:
     """`FrameSampler` of the parts; arrays are taken as they lie, nothing is kept."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
+    def __init__(
+        self, many: onnxruntime.InferenceSession, one: onnxruntime.InferenceSession
+    ) -> None:
+        """Sessions for many rows, and for one."""
+        self._many, self._one = many, one
 
     def sample(self, hidden: Floats, seen: Ints, draws: Draws) -> Frames:
         inputs = {
@@ -21,7 +24,8 @@ class CompactFrameSampler:
             "text_chance": draws.text,
             "audio_chance": draws.audio,
         }
-        return Frames(*self._session.run(("goes_on", "codes"), inputs))
+        session = self._one if len(hidden) == 1 else self._many
+        return Frames(*session.run(("goes_on", "codes"), inputs))
 
 
 class GreedyFrameSampler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -10,6 +11,9 @@ import onnxruntime
 from providers.moss_tts_nano.compact.blocks import rotation
 from providers.moss_tts_nano.compact.embedding import Embedding
 from providers.moss_tts_nano.parts import Floats, Ints, Prefix, Seat
+
+_FIRST_ROOM = 512
+"""Places: those of a voice of 10 s and a sentence of as much, and more."""
 
 
 class TakenSeat:
@@ -58,26 +62,36 @@ class _Step:
         self._session.run_with_iobinding(self.binding)
 
 
+class Sessions(NamedTuple):
+    """Of the same weights. Whoever is alone has more threads: in company, one of them would wait
+    for a core while the other turns in circles until it comes (2 cores, 8 streams: a prompt took
+    60 ms or 140, and 100 with one thread)."""
+
+    many: onnxruntime.InferenceSession
+    one: onnxruntime.InferenceSession
+    """Steps who is alone."""
+    prompt: onnxruntime.InferenceSession
+    """Reads the prompt of who is alone."""
+
+
 class CompactLanguageModel:
     """`LanguageModel` of the parts. Those who step stand in the first rows of the caches: whoever
     is in their way changes places with them, and this costs only when somebody comes or goes."""
 
     def __init__(
         self,
-        sessions: tuple[onnxruntime.InferenceSession, onnxruntime.InferenceSession],
+        sessions: Sessions,
         embedding: Embedding,
         heads: int,
         seats: int,
         capacity: int,
     ) -> None:
-        """The second of the `sessions` runs the same graph with more threads: it reads prompts, and
-        steps who is alone."""
         self.seats, self.capacity = seats, capacity
-        self._session, self._wide = sessions
+        self._sessions = sessions
         self._embedding = embedding
         width = embedding.hidden // heads
-        layers = sum(each.name.startswith("past_key_") for each in self._session.get_inputs())
-        self._caches = np.zeros((2 * layers, seats, heads, capacity, width), np.float32)
+        layers = sum(each.name.startswith("past_key_") for each in sessions.many.get_inputs())
+        self._caches = np.zeros((2 * layers, 0, heads, 0, width), np.float32)
         self._turn = rotation(capacity, width)
         self._places: list[TakenSeat | None] = [None] * seats
         self._steps: dict[int, _Step] = {}
@@ -96,6 +110,7 @@ class CompactLanguageModel:
     def step(self, seats: Sequence[Seat], rows: Ints) -> Floats:
         """Raises: ValueError, if a seat has left or is full."""
         taken = [self._checked(seat) for seat in seats]
+        self._make_room(0, min(self.capacity, 1 + max(seat.length for seat in taken)))
         step = self._steps.get(len(taken)) or self._step(len(taken))
         self._gather(taken)
         places = [seat.place for seat in taken]
@@ -127,8 +142,23 @@ class CompactLanguageModel:
         if None not in self._places:
             raise ValueError(f"All {self.seats} seats are taken.")
         seat = TakenSeat(self._places.index(None))
+        self._make_room(seat.place + 1, length)
         self._places[seat.place] = seat
         return seat
+
+    def _make_room(self, seats: int, length: int) -> None:
+        """Seldom are all seats taken, or is a sequence as long as one can be; and the pages of the
+        caches are so large that room takes memory whether it is used or not."""
+        kinds, some, heads, long, width = self._caches.shape
+        if seats <= some and length <= long:
+            return
+        if seats > some:
+            some = min(self.seats, max(seats, 2 * some))
+        if length > long:
+            long = min(self.capacity, max(length, _FIRST_ROOM, long + long // 2))
+        before, self._caches = self._caches, np.zeros((kinds, some, heads, long, width), np.float32)
+        self._caches[:, : before.shape[1], :, : before.shape[3]] = before
+        self._steps.clear()
 
     def _restore(self, seat: TakenSeat, prefix: Prefix) -> None:
         if not isinstance(prefix, KeptPrefix):
@@ -143,7 +173,9 @@ class CompactLanguageModel:
 
     def _read(self, seat: TakenSeat, rows: Ints) -> Floats:
         """Read rows into one seat, behind those that it has."""
-        step = _Step(self._wide, self._embedding.hidden, 1)
+        is_alone = all(each in (None, seat) for each in self._places)
+        session = self._sessions.prompt if is_alone else self._sessions.many
+        step = _Step(session, self._embedding.hidden, 1)
         embedded = np.empty((len(rows), self._embedding.hidden), np.float32)
         self._embedding.look_up(rows, embedded)
         step.bind("embedded", embedded, [1, *embedded.shape])
@@ -156,7 +188,7 @@ class CompactLanguageModel:
         return hidden
 
     def _step(self, count: int) -> _Step:
-        session = self._wide if count == 1 else self._session
+        session = self._sessions.one if count == 1 else self._sessions.many
         step = _Step(session, self._embedding.hidden, count)
         step.bind("embedded", step.embedded, [count, 1, self._embedding.hidden])
         self._bind(step, 0, count)

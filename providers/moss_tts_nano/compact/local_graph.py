@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from providers.moss_tts_nano.parts import Floats, Shape
 _MOST = 0.99999994
 """The greatest chance below 1."""
 _NEVER = float(np.finfo(np.float32).min)
+_CANDIDATES = 3
+"""Times as many codes as may be drawn are looked at closely."""
 
 
 class Sampling(NamedTuple):
@@ -37,16 +40,31 @@ class Local(NamedTuple):
     tables: Tables
     table_file: str
     """Where the tables lie, in the graph's folder."""
+    known_file: str
+    """And where that lies which the first block's first product makes of each code."""
     shape: Shape
     heads: int
     sampling: Sampling
 
 
-def write(graph: Graph, local: Local, store: Store) -> None:
+def write_known(path: Path, local: Local) -> None:
+    """The table of what is known of each code but the last codebook's, which nothing follows:
+    float32 [codebooks - 1, entries, 3 * hidden]."""
+    with path.open("wb") as file:
+        for table in local.tables.audio[:-1]:
+            known = joined_rows(local.transformer.blocks[0], table)
+            file.write(np.ascontiguousarray(known, np.float32).data)
+
+
+def write(graph: Graph, local: Local, store: Store, rough: Store | None = None) -> None:
     """In: `hidden` [rows, hidden], `seen` int32 [rows, codebooks, entries], `text_chance` [rows],
     `audio_chance` [rows, codebooks]. Out: `goes_on` [rows], `codes` int32 [rows, codebooks].
 
     A row that does not go on has codes too: those of the frame that would have followed.
+
+    With `rough` heads, these choose the candidates among which a code is drawn, whose logits are
+    then made in float32. For one row that is a fourth of the heads' bytes; several rows read them
+    together anyway.
     """
     frame = _Frame(graph, local, store)
     normed = frame.begin(graph.input("hidden", FLOAT, ["rows", local.shape.hidden]))
@@ -54,7 +72,8 @@ def write(graph: Graph, local: Local, store: Store) -> None:
     graph.named("goes_on", draw.goes_on(frame.at(normed, 0)))
     codes, state = [], frame.at(normed, 1)
     for channel, table in enumerate(local.tables.audio):
-        codes.append(draw.code(channel, exact(graph, table.T)(state)))
+        head = _Head(graph, table, _table(graph, local, channel), rough)
+        codes.append(draw.code(channel, state, head))
         if channel + 1 < local.shape.codebooks:
             state = frame.step(channel, codes[-1])
     graph.named("codes", graph.op("Cast", graph.op("Concat", *codes, axis=1), to=INT32))
@@ -67,6 +86,27 @@ def _table(graph: Graph, local: Local, codebook: int) -> str:
     shape = local.shape
     start = 4 * shape.hidden * first_row(shape, codebook)
     return graph.elsewhere((shape.codebook_size, shape.hidden), local.table_file, start)
+
+
+def _known(graph: Graph, local: Local, codebook: int) -> str:
+    sizes = local.shape.codebook_size, 3 * local.shape.hidden
+    return graph.elsewhere(sizes, local.known_file, 4 * codebook * sizes[0] * sizes[1])
+
+
+class _Head:
+    """Logits of one codebook."""
+
+    def __init__(self, graph: Graph, table: Floats, name: str, rough: Store | None) -> None:
+        """`name`: the table's in the graph, [entries, hidden]"""
+        self._graph, self._name = graph, name
+        self.all = exact(graph, table.T) if rough is None else rough(graph, table.T)
+        """Of all entries, [rows, 1, entries]; rough ones, where there are such."""
+        self.is_rough = rough is not None
+
+    def of(self, candidates: str, state: str) -> str:
+        """Exact ones. `candidates` int64 [rows, count]; out [rows, 1, count]"""
+        rows = self._graph.op("Gather", self._name, candidates, axis=0)
+        return self._graph.contrib("FusedMatMul", state, rows, transB=1)
 
 
 class _Frame:
@@ -99,10 +139,10 @@ class _Frame:
         What the block's first product makes of each code is in a table: a quarter of the weights
         need not be read.
         """
-        graph, table = self._graph, self._local.tables.audio[codebook]
-        known = joined_rows(self._local.transformer.blocks[0], table)
-        row = graph.op("Gather", _table(graph, self._local, codebook), code, axis=0)
-        return self._walk(row, graph.op("Gather", graph.weight(known), code, axis=0), 1)
+        graph, local = self._graph, self._local
+        row = graph.op("Gather", _table(graph, local, codebook), code, axis=0)
+        joined = graph.op("Gather", _known(graph, local, codebook), code, axis=0)
+        return self._walk(row, joined, 1)
 
     def at(self, normed: str, step: int) -> str:
         graph = self._graph
@@ -169,17 +209,28 @@ class _Draw:
         share = graph.op("Gather", flat, graph.constant(0), axis=1)
         return graph.op("GreaterOrEqual", share, chance)
 
-    def code(self, channel: int, logits: str) -> str:
-        """`logits` [rows, 1, entries]; out int64 [rows, 1]
+    def code(self, channel: int, state: str, head: _Head) -> str:
+        """`state` [rows, 1, hidden]; out int64 [rows, 1]"""
+        graph, penalty = self._graph, self._penalties[channel]
+        paid = self._flat(self._paid(head.all(state), penalty))
+        if not head.is_rough:
+            return self._drawn(channel, paid)
+        count = min(self._local.shape.codebook_size, _CANDIDATES * self._sampling.top_k)
+        _, candidates = graph.ops("TopK", 2, paid, graph.constant([count]), axis=-1, sorted=0)
+        penalty = graph.op("GatherElements", self._flat(penalty), candidates, axis=1)
+        paid = self._paid(self._flat(head.of(candidates, state)), penalty)
+        return graph.op("GatherElements", candidates, self._drawn(channel, paid), axis=1)
 
-        The lesser of the logit times and by the penalty is right for either sign.
-        """
+    def _paid(self, logits: str, penalty: str) -> str:
+        """The lesser of the logit times and by the penalty is right for either sign."""
+        graph = self._graph
+        return graph.op("Min", graph.op("Mul", logits, penalty), graph.op("Div", logits, penalty))
+
+    def _drawn(self, channel: int, paid: str) -> str:
+        """`paid` [rows, count]; out int64 [rows, 1], which of them"""
         graph, sampling = self._graph, self._sampling
-        penalty = self._penalties[channel]
-        paid = graph.op("Min", graph.op("Mul", logits, penalty), graph.op("Div", logits, penalty))
         heat = graph.op("Div", paid, graph.constant(sampling.temperature, np.float32))
-        flat = graph.op("Reshape", heat, graph.constant([0, -1]))
-        scores, ids = graph.ops("TopK", 2, flat, graph.constant([sampling.top_k]), axis=-1)
+        scores, ids = graph.ops("TopK", 2, heat, graph.constant([sampling.top_k]), axis=-1)
         shares = graph.op("Softmax", scores, axis=-1)
         before = graph.op("Sub", graph.op("CumSum", shares, graph.constant(1)), shares)
         kept = graph.op("Less", before, graph.constant(sampling.top_p, np.float32))
@@ -189,6 +240,10 @@ class _Draw:
         at = graph.op("ReduceSum", passed, graph.constant([1]), keepdims=1)
         at = graph.op("Min", at, graph.constant(sampling.top_k - 1))
         return graph.op("GatherElements", ids, at, axis=1)
+
+    def _flat(self, x: str) -> str:
+        """[rows, 1, count] as [rows, count]"""
+        return self._graph.op("Reshape", x, self._graph.constant([0, -1]))
 
     def _clamped(self, chance: str) -> str:
         least, most = (self._graph.constant(each, np.float32) for each in (0.0, _MOST))

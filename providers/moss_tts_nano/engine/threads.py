@@ -29,7 +29,7 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     """Threads of the runtime within one operation; the calling one counts."""
     wide: int
-    """The same where nobody is held up by it: for a prompt, a row that is alone, a clip."""
+    """The same where nobody is held up by it: for a row that is alone, its prompt, or a clip."""
     codecs: int
     """Threads that make sound of frames."""
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from providers.moss_tts_nano.compact import build, local_graph, quantise
 from providers.moss_tts_nano.compact.compact import Compact
 from providers.moss_tts_nano.compact.shipped import CannotRebuild
 from providers.moss_tts_nano.draws import Mode
@@ -64,6 +68,43 @@ def test_a_row_is_the_same_alone_and_among_others(
     together = sampler.sample(*given)
     rows = np.column_stack([together.goes_on, together.codes])
     assert one_by_one(sampler, *given) == rows.tolist()
+
+
+@pytest.fixture(scope="module")
+def eight_bit(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Compact:
+    return compacted(tiny, tmp_path_factory.mktemp("cache"), "int8")
+
+
+def test_eight_bits_draw_nearly_the_same_codes_alone_and_among_others(
+    tiny: Tiny, eight_bit: Compact, given: tuple[Floats, Ints, Draws]
+) -> None:
+    expected = tiny.reference.sampler("fixed").sample(*given)
+    right = np.column_stack([expected.goes_on, expected.codes])[expected.goes_on]
+    sampler = eight_bit.sampler("fixed")
+    together = sampler.sample(*given)
+    for found in (
+        np.column_stack([together.goes_on, together.codes]),
+        np.array(one_by_one(sampler, *given)),
+    ):
+        assert (found[expected.goes_on] == right).mean() > 0.8
+
+
+def test_candidates_are_those_that_may_be_drawn(
+    tiny: Tiny,
+    compact: Compact,
+    given: tuple[Floats, Ints, Draws],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of few candidates that are chosen by the right logits, the codes are drawn as of all."""
+    monkeypatch.setattr(local_graph, "_CANDIDATES", 1)
+    in_two_steps = partial(local_graph.write, rough=quantise.exact)
+    monkeypatch.setattr(local_graph, "write", in_two_steps)
+    assert build.sampling(tiny.layout).top_k < tiny.shape.codebook_size
+    expected = compact.sampler("fixed").sample(*given)
+    found = compacted(tiny, tmp_path).sampler("fixed").sample(*given)
+    assert np.array_equal(found.goes_on, expected.goes_on)
+    assert np.array_equal(found.codes, expected.codes)
 
 
 def test_what_was_heard_is_not_changed(compact: Compact, given: tuple[Floats, Ints, Draws]) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from providers.moss_tts_nano.compact import language_model
 from providers.moss_tts_nano.compact.compact import Compact
-from providers.moss_tts_nano.parts import Floats, Seat
-from tests.providers.moss.compacted import alone, compacted, prompt_of, spoken_of
+from providers.moss_tts_nano.parts import Floats, LanguageModel, Seat
+from tests.providers.moss.compacted import Accompanied, alone, compacted, prompt_of, spoken_of
 from tests.providers.moss.tiny import Tiny
 
 NEAR = 2e-5
@@ -39,10 +40,15 @@ def test_its_hidden_states_are_those_of_the_shipped_graphs(tiny: Tiny, exact: Co
     assert np.abs(np.stack(states) - np.stack(expected)).max() < NEAR
 
 
-def test_eight_bits_are_near_the_shipped_graphs(tiny: Tiny, compact: Compact) -> None:
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_eight_bits_are_near_the_shipped_graphs(
+    tiny: Tiny, compact: Compact, *, is_alone: bool
+) -> None:
     prompt, frames = prompt_of(tiny, 0, 5), spoken_of(tiny, 8, seed=1)
     expected = np.stack(alone(tiny.reference.language_model(1, 200), prompt, frames))
-    noise = np.stack(alone(compact.language_model(1, 200), prompt, frames)) - expected
+    model = compact.language_model(2, 200)
+    found = np.stack(alone(model if is_alone else Accompanied(model, prompt), prompt, frames))
+    noise = found - expected
     assert 10 * np.log10((expected**2).mean() / (noise**2).mean()) > 30
 
 
@@ -53,9 +59,18 @@ def test_more_threads_make_no_other_numbers(tiny: Tiny, exact: Compact, tmp_path
     assert np.array_equal(states[0], states[1])
 
 
-def test_sequences_come_and_go_and_each_is_as_it_is_alone(tiny: Tiny, compact: Compact) -> None:
+def test_sequences_come_and_go_and_each_is_as_it_is_alone(tiny: Tiny, exact: Compact) -> None:
+    come_and_go(tiny, exact.language_model(4, 200))
+
+
+def test_eight_bits_tell_whether_there_is_company_and_not_which(
+    tiny: Tiny, compact: Compact
+) -> None:
+    come_and_go(tiny, Accompanied(compact.language_model(5, 200), prompt_of(tiny, 2, 1)))
+
+
+def come_and_go(tiny: Tiny, model: LanguageModel) -> None:
     """To the last bit: nobody's neighbours, place or company of past steps can be told."""
-    model = compact.language_model(4, 200)
     prompts = [prompt_of(tiny, at % 3, 2 + at % 4) for at in range(9)]
     frames = [spoken_of(tiny, 3 + 2 * (at % 4), seed=at) for at in range(9)]
     expected = [alone(model, *each) for each in zip(prompts, frames, strict=True)]
@@ -79,10 +94,34 @@ def test_sequences_come_and_go_and_each_is_as_it_is_alone(tiny: Tiny, compact: C
         assert np.array_equal(np.stack(heard[at]), np.stack(expected[at])), at
 
 
+def test_room_grows_and_nobody_hears_of_it(
+    tiny: Tiny, exact: Compact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight sit down one after the other, and outgrow the room that they find."""
+    prompts = [prompt_of(tiny, at % 3, 3) for at in range(8)]
+    frames = [spoken_of(tiny, 40, seed=at) for at in range(8)]
+    roomy = exact.language_model(1, 200)
+    expected = [alone(roomy, *each) for each in zip(prompts, frames, strict=True)]
+    monkeypatch.setattr(language_model, "_FIRST_ROOM", len(prompts[0]) + 4)
+    model = exact.language_model(8, 200)
+    seats: list[Seat] = []
+    heard: list[list[Floats]] = []
+    while not heard or len(heard[-1]) <= 40:
+        if len(seats) < 8:
+            seat, hidden = model.join(prompts[len(seats)])
+            seats.append(seat)
+            heard.append([hidden])
+        some = [at for at, states in enumerate(heard) if len(states) <= 40]
+        rows = np.stack([frames[at][len(heard[at]) - 1] for at in some])
+        for at, hidden in zip(some, model.step([seats[at] for at in some], rows), strict=True):
+            heard[at].append(hidden)
+    assert all(np.array_equal(*each) for each in zip(heard, expected, strict=True))
+
+
 def test_a_prompt_behind_a_kept_prefix_is_as_if_read_at_once(tiny: Tiny, compact: Compact) -> None:
     model = compact.language_model(3, 200)
     prompt, frames = prompt_of(tiny, 0, 5), spoken_of(tiny, 4, seed=2)
-    expected = alone(model, prompt, frames)
+    expected = alone(Accompanied(model, prompt), prompt, frames)
     other, _ = model.join(prompt_of(tiny, 1, 3))
     seat, _ = model.join(prompt[:60])
     prefix = model.keep(seat, 50)

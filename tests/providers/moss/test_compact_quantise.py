@@ -12,6 +12,7 @@ from providers.moss_tts_nano.compact.emit import FLOAT, Graph
 from providers.moss_tts_nano.compact.quantise import (
     Floats,
     Store,
+    eight_bit_alone,
     eight_bit_blocks,
     eight_bit_rows,
     exact,
@@ -68,6 +69,11 @@ def test_each_row_is_near_however_loud_it_is(
     assert min(noise_db(*pair) for pair in zip(found, expected, strict=True)) > 35
 
 
+def test_a_row_alone_is_as_near(tmp_path: Path, weight: Floats, rows: Floats) -> None:
+    multiply = product(tmp_path, eight_bit_alone, weight)
+    assert min(noise_db(multiply(row[None]), row[None] @ weight) for row in rows) > 35
+
+
 @pytest.mark.parametrize("store", [exact, eight_bit_rows, eight_bit_blocks])
 def test_a_row_is_the_same_to_the_last_bit_in_any_company(
     tmp_path: Path, store: Store, weight: Floats, rows: Floats
@@ -77,15 +83,17 @@ def test_a_row_is_the_same_to_the_last_bit_in_any_company(
     assert all(np.array_equal(multiply(rows[at : at + 1])[0], together[at]) for at in range(8))
 
 
-def test_the_largest_sums_do_not_overflow(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", [eight_bit_rows, eight_bit_alone])
+def test_the_largest_sums_do_not_overflow(tmp_path: Path, store: Store) -> None:
     signs = np.where(np.arange(OUTPUTS) % 2, -1, 1).astype(np.float32)
     weight = np.tile(signs, (INPUTS, 1))
-    found = product(tmp_path, eight_bit_rows, weight)(np.ones((3, INPUTS), np.float32))
+    found = product(tmp_path, store, weight)(np.ones((3, INPUTS), np.float32))
     assert np.allclose(found, INPUTS * signs, rtol=1e-5)
 
 
-def test_of_nothing_comes_nothing(tmp_path: Path, weight: Floats) -> None:
-    found = product(tmp_path, eight_bit_rows, weight)(np.zeros((2, INPUTS), np.float32))
+@pytest.mark.parametrize("store", [eight_bit_rows, eight_bit_alone])
+def test_of_nothing_comes_nothing(tmp_path: Path, store: Store, weight: Floats) -> None:
+    found = product(tmp_path, store, weight)(np.zeros((2, INPUTS), np.float32))
     assert not found.any()
 
 
