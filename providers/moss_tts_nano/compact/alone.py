@@ -20,7 +20,7 @@ class _Product(NamedTuple):
 
     x: str
     factors: list[str]
-    """Bytes, scale and middles of the weight."""
+    """Bytes and scale of the weight."""
     result: str
     nodes: list[onnx.NodeProto]
 
@@ -65,5 +65,5 @@ def _product(
     largest = makers[division.input[1]]
     scaling = readers[node.output[0]]
     nodes = [makers[largest.input[0]], largest, division, rounding, node, scaling]
-    factors = [node.input[at] for at in (1, 3, 5)]
+    factors = [node.input[at] for at in (1, 3)]
     return _Product(division.input[0], factors, scaling.output[0], nodes)

@@ -37,21 +37,19 @@ def eight_bit_rows(graph: Graph, weight: Floats) -> Product:
     """Activations are rounded to 8 bits too, each row by a scale of its own, so that rows stay
     independent.
 
-    Both sides are unsigned: without VNNI the runtime adds products of signed weights up in 16 bits,
-    where they overflow (onnxruntime's page on quantisation, "When and why do I need to try U8U8?").
     Several rows share the unpacking of the weights, which they do not in blocks: 27 rows of a
     prompt took 46 ms instead of 82, a frame of 8 rows 46 instead of 69 (one core, AVX2).
 
     A row of nothing but zeros is divided by zero; whatever bytes come of it, their sum times zero
     is the zero that it should be.
     """
-    values, scale, middles = _bytes(graph, weight)
+    values, scale = _bytes(graph, weight)
     middle, step = graph.constant(_MIDDLE, np.uint8), graph.constant(1 / _LARGEST, np.float32)
 
     def product(x: str) -> str:
         largest = graph.op("ReduceMax", graph.op("Abs", x), axes=[-1], keepdims=1)
         rounded_x = graph.op("QuantizeLinear", graph.op("Div", x, largest), step, middle)
-        factors = rounded_x, values, step, scale, middle, middles
+        factors = rounded_x, values, step, scale, middle
         return graph.op("Mul", graph.contrib(ROWS, *factors), largest)
 
     return product
@@ -60,8 +58,8 @@ def eight_bit_rows(graph: Graph, weight: Floats) -> Product:
 def eight_bit_alone(graph: Graph, weight: Floats) -> Product:
     """For one row: activations are rounded by a scale and a middle of all that there is, which one
     node does. (A step of one row took 6.2 ms instead of 7.2, two cores, AVX2.)"""
-    values, scale, middles = _bytes(graph, weight)
-    return lambda x: graph.contrib(ALONE, x, values, scale, middles)
+    values, scale = _bytes(graph, weight)
+    return lambda x: graph.contrib(ALONE, x, values, scale)
 
 
 def eight_bit_blocks(graph: Graph, weight: Floats) -> Product:
@@ -75,14 +73,19 @@ def eight_bit_blocks(graph: Graph, weight: Floats) -> Product:
     )
 
 
-def _bytes(graph: Graph, weight: Floats) -> tuple[str, str, str]:
-    """A matrix in bytes, with the scale and the middle of each column."""
-    scales = _scales(np.abs(weight).max(0))
-    return (
-        graph.weight((np.rint(weight / scales) + _MIDDLE).astype(np.uint8)),
-        graph.weight(scales),
-        graph.weight(np.full(weight.shape[1], _MIDDLE, np.uint8)),
-    )
+def _bytes(graph: Graph, weight: Floats) -> tuple[str, str]:
+    """A matrix in signed bytes, with the scale of each column.
+
+    Without VNNI processors add the products of two neighbours up in 16 bits, where they overflow
+    (onnxruntime's page on quantisation, "When and why do I need to try U8U8?"). So two neighbours
+    of one sign share the range of one: 2.5 dB more noise of normally distributed weights, where 7
+    bits would be 6 dB, and products take a tenth less time than of unsigned bytes.
+    """
+    even, odd = weight[::2], np.zeros_like(weight[::2])
+    odd[: len(weight) // 2] = weight[1::2]
+    most = np.where(even * odd > 0, np.abs(even + odd), np.maximum(np.abs(even), np.abs(odd)))
+    scales = _scales(most.max(0))
+    return graph.weight(np.rint(weight / scales).astype(np.int8)), graph.weight(scales)
 
 
 def rounded(weight: Floats, block: int) -> tuple[NDArray[np.uint8], Floats]:

