@@ -1,9 +1,16 @@
-"""How much memory this process has, and how much it could still have."""
+"""How much memory this process has, and how much it could still have; and memory for what is
+mostly empty."""
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
+import sys
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 _PROC = Path("/proc")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -24,6 +31,19 @@ def available_bytes(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int | None:
     `None` where nobody tells."""
     known = [one for one in (_of_machine(proc), _of_container(cgroup)) if one is not None]
     return min(known, default=None)
+
+
+def sparse_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Zeros that take memory where they are written to. (numpy asks for pages of 2 MB, of which
+    keys and values of 250 places took as many as those of all 1,600: 118 MB instead of 18, and a
+    quarter of a second to be cleared.)"""
+    if sys.platform != "linux":
+        return np.zeros(shape, np.float32)
+    size = 4 * int(np.prod(shape))
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel that has no large pages
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, np.float32).reshape(shape)
 
 
 def _of_machine(proc: Path) -> int | None:

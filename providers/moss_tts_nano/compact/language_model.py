@@ -10,10 +10,8 @@ import onnxruntime
 
 from providers.moss_tts_nano.compact.blocks import rotation
 from providers.moss_tts_nano.compact.embedding import Embedding
+from providers.moss_tts_nano.memory import sparse_zeros
 from providers.moss_tts_nano.parts import Floats, Ints, Prefix, Seat
-
-_FIRST_ROOM = 512
-"""Places: those of a voice of 10 s and a sentence of as much, and more."""
 
 
 class TakenSeat:
@@ -91,7 +89,7 @@ class CompactLanguageModel:
         self._embedding = embedding
         width = embedding.hidden // heads
         layers = sum(each.name.startswith("past_key_") for each in sessions.many.get_inputs())
-        self._caches = np.zeros((2 * layers, 0, heads, 0, width), np.float32)
+        self._caches = sparse_zeros((2 * layers, seats, heads, capacity, width))
         self._turn = rotation(capacity, width)
         self._places: list[TakenSeat | None] = [None] * seats
         self._steps: dict[int, _Step] = {}
@@ -110,7 +108,6 @@ class CompactLanguageModel:
     def step(self, seats: Sequence[Seat], rows: Ints) -> Floats:
         """Raises: ValueError, if a seat has left or is full."""
         taken = [self._checked(seat) for seat in seats]
-        self._make_room(0, min(self.capacity, 1 + max(seat.length for seat in taken)))
         step = self._steps.get(len(taken)) or self._step(len(taken))
         self._gather(taken)
         places = [seat.place for seat in taken]
@@ -142,23 +139,8 @@ class CompactLanguageModel:
         if None not in self._places:
             raise ValueError(f"All {self.seats} seats are taken.")
         seat = TakenSeat(self._places.index(None))
-        self._make_room(seat.place + 1, length)
         self._places[seat.place] = seat
         return seat
-
-    def _make_room(self, seats: int, length: int) -> None:
-        """Seldom are all seats taken, or is a sequence as long as one can be; and the pages of the
-        caches are so large that room takes memory whether it is used or not."""
-        kinds, some, heads, long, width = self._caches.shape
-        if seats <= some and length <= long:
-            return
-        if seats > some:
-            some = min(self.seats, max(seats, 2 * some))
-        if length > long:
-            long = min(self.capacity, max(length, _FIRST_ROOM, long + long // 2))
-        before, self._caches = self._caches, np.zeros((kinds, some, heads, long, width), np.float32)
-        self._caches[:, : before.shape[1], :, : before.shape[3]] = before
-        self._steps.clear()
 
     def _restore(self, seat: TakenSeat, prefix: Prefix) -> None:
         if not isinstance(prefix, KeptPrefix):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from providers.moss_tts_nano.compact import language_model
 from providers.moss_tts_nano.compact.compact import Compact
 from providers.moss_tts_nano.parts import Floats, LanguageModel, Seat
 from tests.providers.moss.compacted import Accompanied, alone, compacted, prompt_of, spoken_of
@@ -92,30 +91,6 @@ def come_and_go(tiny: Tiny, model: LanguageModel) -> None:
                 model.leave(seated.pop(at))
     for at in range(9):
         assert np.array_equal(np.stack(heard[at]), np.stack(expected[at])), at
-
-
-def test_room_grows_and_nobody_hears_of_it(
-    tiny: Tiny, exact: Compact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Eight sit down one after the other, and outgrow the room that they find."""
-    prompts = [prompt_of(tiny, at % 3, 3) for at in range(8)]
-    frames = [spoken_of(tiny, 40, seed=at) for at in range(8)]
-    roomy = exact.language_model(1, 200)
-    expected = [alone(roomy, *each) for each in zip(prompts, frames, strict=True)]
-    monkeypatch.setattr(language_model, "_FIRST_ROOM", len(prompts[0]) + 4)
-    model = exact.language_model(8, 200)
-    seats: list[Seat] = []
-    heard: list[list[Floats]] = []
-    while not heard or len(heard[-1]) <= 40:
-        if len(seats) < 8:
-            seat, hidden = model.join(prompts[len(seats)])
-            seats.append(seat)
-            heard.append([hidden])
-        some = [at for at, states in enumerate(heard) if len(states) <= 40]
-        rows = np.stack([frames[at][len(heard[at]) - 1] for at in some])
-        for at, hidden in zip(some, model.step([seats[at] for at in some], rows), strict=True):
-            heard[at].append(hidden)
-    assert all(np.array_equal(*each) for each in zip(heard, expected, strict=True))
 
 
 def test_a_prompt_behind_a_kept_prefix_is_as_if_read_at_once(tiny: Tiny, compact: Compact) -> None:
