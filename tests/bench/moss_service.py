@@ -26,10 +26,13 @@ from tests.bench.moss.report import machine
 from tests.providers.moss.opening import FORMAT, clip_of, opened, order, voice_sample
 from tests.support.tiny_moss import FULL, write
 
-SHORT = "Good morning, how are you today?"
-"""Eight tokens of the real vocabulary."""
+SHORT = "Hello there."
+"""Nine tokens of the small vocabulary that is written here; "Good morning, how are you today?" has
+eight of the real one."""
 SHORT_FRAMES = 30
-LONG = "Thank you, your parcel will arrive on Tuesday before noon, and we hope that you like it."
+LONG = "Thank you, it is on the way to you."
+"""23 tokens; so many of the real ones has "Thank you, your parcel will arrive on Tuesday before
+noon, and we hope that you like it."."""
 LONG_FRAMES = 60
 STREAMS = 8
 _ALONE = 20
