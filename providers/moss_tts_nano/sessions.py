@@ -33,7 +33,7 @@ def options(threads: int) -> ort.SessionOptions:
     found.inter_op_num_threads = 1
     found.log_severity_level = _FATAL
     found.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # To plan which buffers can be used again takes 0.3 of the 0.44 s in which a graph of 700 nodes
+    # To plan which buffers can be used again takes most of the time in which a graph of many nodes
     # is loaded, and saves nothing: each goes back to the arena once it has been read.
     found.enable_mem_reuse = False
     return found

@@ -46,7 +46,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     graphs: Literal["auto", "shipped"] = "auto"
     """`auto`: faster graphs are built from the shipped ones, and used where they are proven."""
     precision: Precision = "exact"
-    """`int8`: the language model's weights in 8 bits, three times as fast, nearly the same."""
+    """`int8`: the language model's weights in 8 bits, twice as fast, nearly the same. There a seed
+    may give other tokens while somebody else speaks."""
     sample_mode: Literal["fixed", "full", "greedy"] = "fixed"
     """`fixed`: as the model's makers set it. `full`: by temperature and top-p. `greedy`: the
     likeliest."""

@@ -11,6 +11,7 @@ from onnx import helper
 from providers.moss_tts_nano.compact.emit import MICROSOFT
 from providers.moss_tts_nano.compact.quantise import ALONE, ROWS
 
+_CHAIN = ["Abs", "ReduceMax", "Div", "QuantizeLinear", ROWS, "Mul"]
 _PACKED = "prepacked_"
 """Begins the keys of a weight's packed bytes, which are said to be of a kind of node."""
 
@@ -24,14 +25,22 @@ class _Product(NamedTuple):
     result: str
     nodes: list[onnx.NodeProto]
 
+    @property
+    def fused(self) -> onnx.NodeProto:
+        return helper.make_node(ALONE, [self.x, *self.factors], [self.result], domain=MICROSOFT)
+
 
 def write_alone(many: Path, one: Path) -> None:
     """`many` is a packed graph; both nodes have the same layout of the bytes, so that a session of
-    either graph maps them from the one file."""
+    either graph maps them from the one file. Nothing is written where the runtime has changed a
+    product into something else: who is alone goes among many then."""
     model = onnx.load(many, load_external_data=False)
-    nodes = _fused(list(model.graph.node))
+    nodes = list(model.graph.node)
+    products = _products(nodes)
+    if products is None:
+        return
     del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    model.graph.node.extend(_fused(nodes, products))
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
             if entry.key.startswith(_PACKED):
@@ -39,31 +48,44 @@ def write_alone(many: Path, one: Path) -> None:
     one.write_bytes(model.SerializeToString())
 
 
-def _fused(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
+def _products(nodes: list[onnx.NodeProto]) -> list[_Product] | None:
+    """All of them, or `None`."""
     makers = {name: node for node in nodes for name in node.output}
     readers = {name: node for node in nodes for name in node.input}
-    products = [_product(node, makers, readers) for node in nodes if node.op_type == ROWS]
+    products = []
+    for node in nodes:
+        if node.op_type == ROWS:
+            product = _product(node, makers, readers)
+            if product is None:
+                return None
+            products.append(product)
+    return products
+
+
+def _product(
+    node: onnx.NodeProto, makers: dict[str, onnx.NodeProto], readers: dict[str, onnx.NodeProto]
+) -> _Product | None:
+    try:
+        rounding = makers[node.input[0]]
+        division = makers[rounding.input[0]]
+        largest = makers[division.input[1]]
+        magnitudes = makers[largest.input[0]]
+        scaling = readers[node.output[0]]
+    except (KeyError, IndexError):
+        return None
+    nodes = [magnitudes, largest, division, rounding, node, scaling]
+    if [each.op_type for each in nodes] != _CHAIN:
+        return None
+    factors = [node.input[at] for at in (1, 3)]
+    return _Product(division.input[0], factors, scaling.output[0], nodes)
+
+
+def _fused(nodes: list[onnx.NodeProto], products: list[_Product]) -> list[onnx.NodeProto]:
+    """Each product as one node, where its last one stood."""
+    fused = {product.result: product.fused for product in products}
     gone = {name for product in products for node in product.nodes for name in node.output}
-    fused = {
-        product.result: helper.make_node(
-            ALONE, [product.x, *product.factors], [product.result], domain=MICROSOFT
-        )
-        for product in products
-    }
     return [
         fused.get(node.output[0], node)
         for node in nodes
         if node.output[0] in fused or node.output[0] not in gone
     ]
-
-
-def _product(
-    node: onnx.NodeProto, makers: dict[str, onnx.NodeProto], readers: dict[str, onnx.NodeProto]
-) -> _Product:
-    rounding = makers[node.input[0]]
-    division = makers[rounding.input[0]]
-    largest = makers[division.input[1]]
-    scaling = readers[node.output[0]]
-    nodes = [makers[largest.input[0]], largest, division, rounding, node, scaling]
-    factors = [node.input[at] for at in (1, 3)]
-    return _Product(division.input[0], factors, scaling.output[0], nodes)

@@ -61,9 +61,8 @@ class _Step:
 
 
 class Sessions(NamedTuple):
-    """Of the same weights. Whoever is alone has more threads: in company, one of them would wait
-    for a core while the other turns in circles until it comes (2 cores, 8 streams: a prompt took
-    60 ms or 140, and 100 with one thread)."""
+    """Of the same weights. Whoever is alone has more threads; in company one of them would wait for
+    a core while the other turns in circles until it comes."""
 
     many: onnxruntime.InferenceSession
     one: onnxruntime.InferenceSession

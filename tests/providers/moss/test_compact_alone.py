@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from providers.moss_tts_nano.compact import store
+from providers.moss_tts_nano.compact.alone import write_alone
 from providers.moss_tts_nano.compact.build import Precision, alone_file, graph_file
 from providers.moss_tts_nano.compact.quantise import ALONE, ROWS
 from providers.moss_tts_nano.compact.store import Built
@@ -57,6 +58,15 @@ def test_it_reads_the_packed_weights_of_the_other(built: Built) -> None:
         assert one[name].get("prepacked_0", "") == was.replace(f"{ROWS}+", f"{ALONE}+")
         assert one[name]["location"] == place["location"] == "language_model.data"
         assert one[name]["offset"] == place["offset"]
+
+
+def test_what_is_not_understood_is_left_to_the_graph_of_many(built: Built, tmp_path: Path) -> None:
+    model = graph(built.folder / graph_file("language_model"))
+    next(node for node in model.graph.node if node.op_type == "Abs").op_type = "Relu"
+    many, one = tmp_path / "many.onnx", tmp_path / "one.onnx"
+    many.write_bytes(model.SerializeToString())
+    write_alone(many, one)
+    assert not one.exists()
 
 
 @pytest.mark.parametrize("precision", ["exact", "int8-blocks"])
