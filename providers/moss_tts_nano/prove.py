@@ -117,15 +117,19 @@ class Prover:
         del model
         other.unload()
         right = [trace.hidden for trace in self._traces]
-        apart = distance((right * 2 if kept else right) + right[:1], heard + kept + alone)
+        both = (
+            distance(right * 2 if kept else right, heard + kept),
+            distance(right[:1], alone),
+        )
+        worst, snr_db = max(each.worst for each in both), min(each.snr_db for each in both)
         tally = Tally()
         for trace, hidden in zip(self._traces, heard, strict=True):
             truth = self._truth.sampler(trace.mode)
             got = sampled(truth, trace, hidden, self._shape.codebook_size)
             tally = tally.plus(self._compared(trace, got, truth))
         self._truth.unload()
-        measured = {"hidden_worst": apart.worst, "hidden_snr_db": apart.snr_db, **_figures(tally)}
-        wrong = self._far(apart.worst, apart.snr_db) or self._unlike(tally)
+        measured = {"hidden_worst": worst, "hidden_snr_db": snr_db, **_figures(tally)}
+        wrong = self._far(worst, snr_db) or self._unlike(tally)
         return _verdict("language_model", wrong, measured)
 
     def _sampler(self, other: Parts, part: PartName, mode: Mode) -> Verdict:
@@ -133,13 +137,21 @@ class Prover:
         if not traces:
             return _verdict(part, "the model ships no graph to hold it against", {})
         rival, truth = other.sampler(mode), self._truth.sampler(mode)
+        alone, together = (
+            self._tallied(traces, rival, truth, together=rows) for rows in (1, _ROWS)
+        )
+        self._truth.unload()
+        wrong = self._unlike(alone) or self._unlike(together)
+        return _verdict(part, wrong, _figures(alone.plus(together)))
+
+    def _tallied(
+        self, traces: Sequence[Trace], rival: FrameSampler, truth: FrameSampler, *, together: int
+    ) -> Tally:
         tally = Tally()
         for trace in traces:
-            for rows in (1, _ROWS):
-                got = sampled(rival, trace, trace.hidden, self._shape.codebook_size, together=rows)
-                tally = tally.plus(self._compared(trace, got, truth))
-        self._truth.unload()
-        return _verdict(part, self._unlike(tally), _figures(tally))
+            got = sampled(rival, trace, trace.hidden, self._shape.codebook_size, together)
+            tally = tally.plus(self._compared(trace, got, truth))
+        return tally
 
     def _compared(self, trace: Trace, got: Frames, truth: FrameSampler) -> Tally:
         strict = self._bounds.different_frames is not None

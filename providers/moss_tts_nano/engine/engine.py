@@ -136,10 +136,9 @@ class Engine:
 
 
 def _after_others(act: Callable[[], None]) -> None:
-    """A codec has what the frames leave: a prompt and a lone row use all cores for moments, and
-    each operation is done when its last thread is (8 streams on 2 cores: a prompt beside codecs of
-    the same rank takes 60 ms at one time and 120 at another, before them mostly 60). Only on
-    Linux have threads a niceness of their own."""
+    """A codec has what the frames leave: for these all rows wait, and who is alone uses all cores
+    for moments, in operations that are done when their last thread is. Only on Linux have threads
+    a niceness of their own."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         with suppress(OSError):

@@ -98,6 +98,15 @@ class Neighbourly(Noisy):
         return mixed if len(seats) > 1 else hidden
 
 
+class Lonely(Noisy):
+    """A language model that is off where one seat steps alone."""
+
+    def step(self, seats: Sequence[Seat], rows: Ints) -> Floats:
+        if len(seats) == 1:
+            return super().step(seats, rows)
+        return self._model.step(seats, rows)
+
+
 class Remembering(Noisy):
     """A language model that keeps prefixes: the rows themselves, which it reads again; it may
     forget some."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from providers.moss_tts_nano.compact.build import Precision
 from providers.moss_tts_nano.compact.compact import Compact
 from providers.moss_tts_nano.parts import Floats, LanguageModel, Seat
 from tests.providers.moss.compacted import Accompanied, alone, compacted, prompt_of, spoken_of
@@ -58,8 +59,11 @@ def test_more_threads_make_no_other_numbers(tiny: Tiny, exact: Compact, tmp_path
     assert np.array_equal(states[0], states[1])
 
 
-def test_sequences_come_and_go_and_each_is_as_it_is_alone(tiny: Tiny, exact: Compact) -> None:
-    come_and_go(tiny, exact.language_model(4, 200))
+@pytest.mark.parametrize("precision", ["exact", "int8-blocks"])
+def test_sequences_come_and_go_and_each_is_as_it_is_alone(
+    tiny: Tiny, tmp_path: Path, precision: Precision
+) -> None:
+    come_and_go(tiny, compacted(tiny, tmp_path, precision).language_model(4, 200))
 
 
 def test_eight_bits_tell_whether_there_is_company_and_not_which(

@@ -16,6 +16,7 @@ from tests.providers.moss.rivals import (
     Altered,
     Changed,
     Drifting,
+    Lonely,
     Neighbourly,
     Noisy,
     Remembering,
@@ -90,6 +91,10 @@ def shuffled(frames: Frames) -> Frames:
     return Frames(frames.goes_on, frames.codes[:, ::-1])
 
 
+def shuffled_if_alone(frames: Frames) -> Frames:
+    return shuffled(frames) if len(frames.codes) == 1 else frames
+
+
 def forgetful(hidden: Floats, seen: Ints, draws: Draws) -> tuple[Floats, Ints, Draws]:
     return hidden, np.zeros_like(seen), draws
 
@@ -129,6 +134,14 @@ def test_8_bit_weights_are_allowed_to_be_near(tiny: Tiny) -> None:
     far = Rival(tiny.without(), language_model=partial(Noisy, by=1.0))
     assert verdict(lenient, near, "language_model").proven
     assert "dB" in verdict(lenient, far, "language_model").why
+
+
+def test_what_is_far_where_one_is_alone_is_not_made_up_for_by_company(tiny: Tiny) -> None:
+    lenient = Prover(tiny.reference, tiny.layout, INT8, frames=FRAMES)
+    steps = Rival(tiny.without(), language_model=partial(Lonely, by=0.17))
+    draws = Rival(tiny.without(), sampler=partial(Altered, told=shuffled_if_alone))
+    assert "dB" in verdict(lenient, steps, "language_model").why
+    assert "codes are equal" in verdict(lenient, draws, "fixed_frames").why
 
 
 def test_streams_that_share_a_state_are_found(tiny: Tiny, prover: Prover) -> None:
