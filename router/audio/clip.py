@@ -18,6 +18,9 @@ from router.audio.clip_terms import LARGEST_FILE, WALL_S
 from router.contract.audio import Clip
 from router.contract.errors import BadClip, Draining, Overloaded
 
+CHILDREN = 2
+"""How many clips are decoded at a time."""
+
 _BUSY = "Too many voice samples are being decoded."
 
 
@@ -33,7 +36,7 @@ class ClipDecoder:
     def __init__(
         self,
         *,
-        children: int = 2,
+        children: int = CHILDREN,
         waiting: int = 16,
         patience_s: float = 5.0,
         wall_s: float = WALL_S,
