@@ -25,9 +25,11 @@ class CannotLoad(Broken):
     """A graph, or the data beside it, is missing or damaged."""
 
 
-def options(threads: int) -> ort.SessionOptions:
+def options(threads: int, *, patterns: bool = True) -> ort.SessionOptions:
     """The threads sleep when they have nothing to do. With their usual spinning, two of them on two
-    cores are two to three times slower as soon as anything else runs (a codec, a second stream)."""
+    cores are two to three times slower as soon as anything else runs (a codec, a second stream).
+
+    `patterns`: for each set of shapes that was ever fed, remember the memory it needs."""
     found = ort.SessionOptions()
     found.intra_op_num_threads = threads
     found.inter_op_num_threads = 1
@@ -36,11 +38,12 @@ def options(threads: int) -> ort.SessionOptions:
     # To plan which buffers can be used again takes most of the time in which a graph of many nodes
     # is loaded, and saves nothing: each goes back to the arena once it has been read.
     found.enable_mem_reuse = False
+    found.enable_mem_pattern = patterns
     return found
 
 
-def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """Load a graph on the CPU; `threads` work on one node at a time.
+def open_session(path: Path, threads: int, *, patterns: bool = True) -> ort.InferenceSession:
+    """Load a graph on the CPU; `threads` work on one node at a time. `patterns` as in `options`.
 
     Raises:
         CannotLoad: the graph or its data.
@@ -50,7 +53,8 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
     try:
         # The path is not resolved: the data is looked for beside the name that is given, and in
         # a hub's cache only the links have the right names.
-        return ort.InferenceSession(str(path), options(threads), providers=["CPUExecutionProvider"])
+        wanted = options(threads, patterns=patterns)
+        return ort.InferenceSession(str(path), wanted, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for each status code
         raise CannotLoad(
             f"{path.name} or its data, in {path.parent}, cannot be loaded: {_told(error, path)}"
@@ -68,9 +72,11 @@ def _told(error: Exception, path: Path) -> str:
 class Graph:
     """One graph, loaded when it is first run. Several threads may run it."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, *, patterns: bool = True) -> None:
+        """`patterns` as in `options`."""
         self._path = path
         self._threads = threads
+        self._patterns = patterns
         self._loading = threading.Lock()
         self._session: ort.InferenceSession | None = None
         self._outputs: list[str] = []
@@ -83,7 +89,7 @@ class Graph:
         """Raises CannotLoad."""
         with self._loading:
             if self._session is None:
-                session = open_session(self._path, self._threads)
+                session = open_session(self._path, self._threads, patterns=self._patterns)
                 self._outputs = [output.name for output in session.get_outputs()]
                 self._session = session
             return self._session

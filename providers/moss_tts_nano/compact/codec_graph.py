@@ -17,8 +17,8 @@ def write(graph: Graph, path: Path, meta: CodecMeta) -> None:
     """From the shipped step at `path`.
 
     In: `codes` int32 [1, frames, codebooks], `frames` int32 [1] (so far, with these), for each
-    offset that counts `offset_i`, and for each attention `past_key_i` and `past_value_i` [1, heads,
-    room, head width], with the room that `Ring` asks for. Out: `audio`, `offset_out_i`, `steps_i`
+    offset that counts `offset_i`, and for each attention `past_key_i` and `past_value_i` [room,
+    heads, head width], with the room that `Ring` asks for. Out: `audio`, `offset_out_i`, `steps_i`
     int64 [1] (how many are new to an attention), and the caches, which are to be bound to the
     memory of the past ones.
 
@@ -73,7 +73,7 @@ class _Rings:
 
     def replace(self, cache: CacheSpec, attention: Attention) -> None:
         graph, at = self._graph, self._count
-        room: list[int | str] = [1, cache.num_heads, f"room_{at}", cache.head_dim]
+        room: list[int | str] = [f"room_{at}", cache.num_heads, cache.head_dim]
         past = [graph.input(f"past_{what}_{at}", FLOAT, room) for what in ("key", "value")]
         present = [f"present_{what}_{at}" for what in ("key", "value")]
         for name in present:
@@ -87,7 +87,7 @@ class _Rings:
 
     def _ring(self, cache: CacheSpec, attention: Attention, past: str, steps: str) -> Ring:
         """That of the transformer that the attention belongs to."""
-        graph, shape = self._graph, (cache.num_heads, cache.head_dim, cache.context)
+        graph, shape = self._graph, (cache.head_dim, cache.context)
         alike = (cache.decoder_index, *shape)
         if alike not in self._rings:
             frames = graph.op("Shape", self._codes, start=1, end=2)

@@ -35,8 +35,8 @@ class Compact:
             "decoder": threads,
             "encoder": self.wide,
         }
-        self._graphs = {
-            part: Graph(built.folder / graph_file(part), count)
+        self._graphs = {  # a decoder's shapes are other ones in each call
+            part: Graph(built.folder / graph_file(part), count, patterns=part != "decoder")
             for part, count in counts.items()
             if part not in built.refused
         }

@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime
 
+from providers.moss_tts_nano.memory import sparse_zeros
 from providers.moss_tts_nano.metadata import CodecMeta
 from providers.moss_tts_nano.parts import CodecState, Floats, Ints, Shape
 
 CALL_FRAMES = 8
 """Of one call of the graph. More make the caches larger, and what is looked at in vain."""
-
-_FIRST_ROOM = 4
-"""Frames."""
 
 
 class _Cache(NamedTuple):
@@ -55,7 +53,7 @@ class DecoderGraph:
     def _steps(self, caches: list[_Cache], count: int) -> list[int]:
         """How many each attention takes for a frame: one frame tells, in caches of any room."""
         inputs: dict[str, Any] = {
-            f"past_{each.name}": np.zeros((1, each.heads, 1, each.width), np.float32)
+            f"past_{each.name}": np.zeros((1, each.heads, each.width), np.float32)
             for each in caches
         }
         inputs |= {f"offset_{at}": np.zeros(1, np.int32) for at in range(self.offsets)}
@@ -77,35 +75,28 @@ class RingState:
         for at in range(graph.offsets):
             self._read(f"offset_{at}", self._offsets[0, at])
             self._write(f"offset_out_{at}", self._offsets[1, at])
-        self._caches: dict[str, Floats] = {}
-        self._room = 0
-        """Frames for which there is room, in caches that do not go round yet."""
+        self._caches = [sparse_zeros((each.most, each.heads, each.width)) for each in graph.caches]
+        self.rooms = [0] * len(self._caches)
+        """How many steps of each the graph sees."""
 
     def run(self, codes: Ints, audio: Floats) -> None:
         """`codes` [1, frames, codebooks], no more than `CALL_FRAMES`; `audio` [1, channels,
         samples]"""
-        total = int(self._frames[0]) + codes.shape[1]
-        if total > self._room:
-            self._grow(max(total, _FIRST_ROOM, self._room + self._room // 2))
+        self._frames[0] += codes.shape[1]
+        self._widen(int(self._frames[0]))
         self._read("codes", codes)
         self._write("audio", audio)
-        self._frames[0] = total
         self._graph.session.run_with_iobinding(self._binding)
         self._offsets[0] = self._offsets[1]
 
-    def _grow(self, frames: int) -> None:
-        """A short speech needs little room, and little is looked at in vain."""
-        before, self._room = self._room, frames
-        for each in self._graph.caches:
+    def _widen(self, frames: int) -> None:
+        """Show as much as is written after so many frames: nothing is looked at in vain."""
+        for at, each in enumerate(self._graph.caches):
             room = each.room(frames)
-            if before and room == each.room(before):
-                continue
-            cache = np.zeros((1, each.heads, room, each.width), np.float32)
-            if before:
-                cache[:, :, : each.room(before)] = self._caches[each.name]
-            self._caches[each.name] = cache
-            self._read(f"past_{each.name}", cache)
-            self._write(f"present_{each.name}", cache)
+            if room != self.rooms[at]:
+                self.rooms[at], seen = room, self._caches[at][:room]
+                self._read(f"past_{each.name}", seen)
+                self._write(f"present_{each.name}", seen)
 
     def _read(self, name: str, array: Ints | Floats) -> None:
         self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)

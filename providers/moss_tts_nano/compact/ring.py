@@ -19,49 +19,42 @@ class Ring(NamedTuple):
     Step `t` stands in place `t` modulo the room of its cache; what is attended to has no order, for
     rotary positions are in the keys already. There must be room for all steps so far, or for the
     context and the new steps together: then no new step sees another one's place too soon or too
-    late.
+    late. Places come first, so that the beginning of a larger cache is one too.
     """
 
-    heads: int
     head_width: int
     places: str
-    """Where new steps go: int64 [1, heads, steps, 3], indices into a cache."""
+    """Where new steps go: int64 [steps, 1]."""
     unseen: str
     """float32 [steps, room]: 0 where a new step sees what stands there, else next to nothing."""
 
     def attend(
         self, graph: Graph, attention: Attention, past: list[str], present: list[str]
     ) -> str:
-        """`past` and `present`: keys and values [1, heads, room, head width]. Where these are bound
+        """`past` and `present`: keys and values [room, heads, head width]. Where these are bound
         to the memory of those, only new steps are written."""
-        new = attention.key, attention.value
-        for before, steps, after in zip(past, new, present, strict=True):
+        row = graph.constant([0])
+        for before, new, after in zip(past, (attention.key, attention.value), present, strict=True):
+            steps = graph.op("Transpose", graph.op("Squeeze", new, row), perm=[1, 0, 2])
             graph.ops("ScatterND", [after], before, self.places, steps)
         keys, values = present
-        scale = 1 / math.sqrt(self.head_width)
-        scores = graph.contrib("FusedMatMul", attention.query, keys, transB=1, alpha=scale)
+        query, scale = graph.op("Squeeze", attention.query, row), 1 / math.sqrt(self.head_width)
+        scores = graph.contrib("FusedMatMul", query, keys, alpha=scale, transB=1, transBatchB=1)
         shares = graph.op("Softmax", graph.op("Add", scores, self.unseen), axis=-1)
-        return graph.op("MatMul", shares, values)
+        mixed = graph.contrib("FusedMatMul", shares, values, transBatchB=1)
+        return graph.op("Unsqueeze", mixed, row)
 
 
-def ring(graph: Graph, new: str, past: str, total: str, shape: tuple[int, int, int]) -> Ring:
-    """`new` [1, heads, steps, head width] go into `past` [1, heads, room, head width]; `total`
-    int64 [1]: all steps, with the new ones. `shape`: heads, head width, context."""
-    heads, head_width, context = shape
-    steps, room = (graph.op("Shape", each, start=2, end=3) for each in (new, past))
+def ring(graph: Graph, new: str, past: str, total: str, shape: tuple[int, int]) -> Ring:
+    """`new` [1, heads, steps, head width] go into `past` [room, heads, head width]; `total`
+    int64 [1]: all steps, with the new ones. `shape`: head width, context."""
+    head_width, context = shape
+    steps = graph.op("Shape", new, start=2, end=3)
+    room = graph.op("Shape", past, start=0, end=1)
     at = graph.op("Add", graph.op("Sub", total, steps), _up_to(graph, steps))
-    place = graph.op("Mod", at, room)
+    places = graph.op("Unsqueeze", graph.op("Mod", at, room), graph.constant([1]))
     unseen = _unseen(graph, at, graph.op("Sub", total, graph.constant([1])), room, context)
-    return Ring(heads, head_width, _places(graph, place, steps, heads), unseen)
-
-
-def _places(graph: Graph, place: str, steps: str, heads: int) -> str:
-    """Indices of each new step of each head, by its place [steps]."""
-    shape = graph.op("Concat", graph.constant([1, heads]), steps, graph.constant([1]), axis=0)
-    head = np.arange(heads).reshape(1, heads, 1, 1)
-    column = graph.op("Unsqueeze", place, graph.constant([0, 1, 3]))
-    each = (graph.constant(np.zeros((1, 1, 1, 1))), graph.constant(head), column)
-    return graph.op("Concat", *(graph.op("Expand", one, shape) for one in each), axis=3)
+    return Ring(head_width, places, unseen)
 
 
 def _unseen(graph: Graph, at: str, last: str, room: str, context: int) -> str:

@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from providers.moss_tts_nano.compact import store
 from providers.moss_tts_nano.compact.compact import Compact
+from providers.moss_tts_nano.compact.decoder import CALL_FRAMES, RingState
 from providers.moss_tts_nano.compact.shipped import CannotRebuild
 from providers.moss_tts_nano.layout import find
 from providers.moss_tts_nano.parts import Decoder, Floats, Ints
@@ -52,6 +53,22 @@ def test_codes_sound_the_same_in_pieces_of_any_size(
     sound = played(compact.decoder(), codes, *sizes)
     assert sound.shape == expected.shape
     assert np.abs(sound - expected).max() < NEAR
+
+
+def test_what_a_stream_looks_at_grows_with_it_until_the_window_is_full(
+    tiny: Tiny, compact: Compact
+) -> None:
+    codes, decoder = tiny.codes(FRAMES), compact.decoder()
+    state = decoder.start()
+    assert isinstance(state, RingState)
+    seen = []
+    for frame in range(FRAMES):
+        decoder.decode(state, codes[frame : frame + 1])
+        seen.append(np.array(state.rooms))
+    contexts = [spec.context for spec in tiny.layout.codec.streaming_decode.attention_caches]
+    calls = CALL_FRAMES * seen[0]
+    assert np.array_equal(seen[1], 2 * seen[0])
+    assert np.array_equal(seen[-1], np.repeat(contexts, 2) + calls)
 
 
 def test_streams_do_not_hear_each_other(tiny: Tiny, compact: Compact) -> None:
