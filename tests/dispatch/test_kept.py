@@ -71,7 +71,8 @@ async def _marked(chunks: AsyncIterator[bytes], mark: bytes) -> AsyncIterator[by
 
 
 def files_in(folder: Path) -> list[Path]:
-    return sorted((folder / "cache" / FOLDER).glob("*"))
+    """Those that are whole."""
+    return sorted((folder / "cache" / FOLDER).glob("[!.]*"))
 
 
 # ---- what it does

@@ -175,7 +175,7 @@ async def test_one_provider_may_have_a_limit_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_one_deadline_spans_all_attempts(tmp_path: Path) -> None:
-    config = {"timeouts": {"deadline_s": 0.08, "first_audio_s": 0.05}}
+    config = {"timeouts": {"deadline_s": 0.8, "first_audio_s": 0.5}}
     hangs = {name: Scripted(Script(entering=(Hang(),))) for name in "abcd"}
     async with stage(tmp_path, config, **hangs) as on:
         record = opened()

@@ -41,8 +41,8 @@ ROUTES = {
     "busy-or-loading": ("busy", "not_ready"),
     "mixed": ("refused", "busy", "broken"),
 }
-FIRST_AUDIO_S = 0.3
-DEADLINE_S = 0.5
+FIRST_AUDIO_S = 0.6
+DEADLINE_S = 1.0
 STALL_S = 0.3
 TOTAL_S = 2.0
 

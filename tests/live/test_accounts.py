@@ -27,6 +27,8 @@ NEWER, NANO = "/api/v1/audio/speech", "/v1/speech"
 CREDIT = 1.0
 PRICE = {"credits_per_1k_chars": 1.0}
 COST = len(TEXT) / 1000
+AT_REST = 4
+"""Times that a balance is told alike, 50 ms apart, before it is believed."""
 
 
 def config(
@@ -49,15 +51,13 @@ async def ask(
 
 
 async def balance(inside: Inside) -> float:
-    """What the caller has left; whatever was queued before has been written by then."""
-    usage = await exchange(inside.url, "/v1/usage", headers=WITH_KEY)
-    assert usage.status == 200
-    while True:  # what is set aside comes back with the settlement, a moment after the answer
-        told = (await exchange(inside.url, "/v1/credits", headers=WITH_KEY)).json
+    """What the caller has left, once it stays so: what is set aside comes back with the
+    settlement, which is written a moment after the answer."""
+    told: list[Any] = []
+    while len(told) < AT_REST or told[-AT_REST:] != told[-1:] * AT_REST:
         await asyncio.sleep(0.05)
-        again = (await exchange(inside.url, "/v1/credits", headers=WITH_KEY)).json
-        if told == again:
-            return float(told["balance"])
+        told.append((await exchange(inside.url, "/v1/credits", headers=WITH_KEY)).json)
+    return float(told[-1]["balance"])
 
 
 async def _returned(inside: Inside, times: int) -> None:

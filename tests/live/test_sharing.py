@@ -73,7 +73,7 @@ async def test_one_slow_reader_does_not_slow_the_others(there: World) -> None:
     """He reads nothing while all of it, far more than any buffer holds, is heard by the others."""
     count = 20_000
     body = {**BODY, "input": words(count)}
-    there.first.behaves = speaks_words(piece_bytes=1 << 20, every_s=0.02)
+    there.first.behaves = speaks_words(piece_bytes=1 << 20, every_s=0.2)
     async with connected(there.url, receive_bytes=4_096) as slow:
         await slow.ask(SPEECH, body)
         head = await slow.head()

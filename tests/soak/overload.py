@@ -31,7 +31,8 @@ SPEECH_S = 0.5
 """What a speech of `SHORT` words takes; one of `LONG` takes five times as long."""
 SHORT, LONG = 10, 50
 LONG_PART = 0.1
-DEADLINE_S = 3.0
+PLACE_S, DEADLINE_S = 1.0, 3.0
+"""How long a caller may wait to be let in, and after that for his first sound."""
 GROWTH_BYTES = 16 << 20
 RECOVERY_S = 5.0
 """Within seconds, whatever else the machine does."""
@@ -47,7 +48,7 @@ _CONFIG: Mapping[str, Any] = {
     "timeouts": {
         "deadline_s": DEADLINE_S,
         "first_audio_s": DEADLINE_S,
-        "place_s": 1,
+        "place_s": PLACE_S,
         "slot_s": 1,
         "retry_pause_s": 0.2,
     },
@@ -159,7 +160,7 @@ async def _recovery(there: World) -> float:
 def check(outcome: Outcome) -> None:
     wrong = Counter((one.status, one.words) for one in outcome.served if not one.is_right)
     assert not wrong, f"neither whole nor a refusal with a time: {wrong}"
-    assert outcome.first_s(0.99) <= DEADLINE_S
+    assert outcome.first_s(0.99) <= PLACE_S + DEADLINE_S
     assert {one.words for one in outcome.accepted} == {SHORT, LONG}
     assert outcome.recovered_s < RECOVERY_S
     sizes = [one.resident for one in outcome.held]

@@ -14,4 +14,4 @@ from tests.soak.outside import can_count
 def test_who_hangs_up_leaves_nothing_behind_and_is_spoken_to_no_more(tmp_path: Path) -> None:
     outcome = survive(72, tmp_path, rounds=2)
     check(outcome)
-    assert len(outcome.moments) >= 3
+    assert {"before the first sound", "in mid-speech"} <= set(outcome.moments)

@@ -18,7 +18,7 @@ SMALL = Size(
     deadly=0,
     keep_s=30,
     max_bytes=128 << 20,
-    lease_s=6.5,
+    lease_s=5,
     patience_s=120,
 )
 

@@ -10,6 +10,7 @@ from tests.soak.moss import HEAP_BYTES, Outcome, Rest, check, survive
 from tests.soak.outside import Held, can_count
 
 
+@pytest.mark.timeout(180)  # ten seconds, and more where others use the machine
 @pytest.mark.skipif(not can_count(), reason="what a process holds is counted in Linux's /proc")
 def test_callers_of_the_local_engine_who_leave_at_random_leave_nothing_behind(
     tmp_path: Path,

@@ -8,6 +8,4 @@ from tests.soak.nothing_lost import check, survive
 
 
 def test_no_word_is_lost_or_heard_twice_whoever_dies(tmp_path: Path) -> None:
-    outcome = survive(30, tmp_path)
-    check(outcome)
-    assert outcome.broken["same-voice"]
+    check(survive(30, tmp_path))

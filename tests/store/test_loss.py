@@ -17,7 +17,7 @@ from router.testing.watch import becomes
 from tests.store.test_writer import at_work, note
 from tests.support.postgres import Postgres
 
-PATIENCE_S = 0.4
+PATIENCE_S = 1.0
 
 
 @pytest.fixture

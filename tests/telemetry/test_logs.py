@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from router.telemetry import logs
-from tests.support.process import ServerProcess, serving
+from tests.support.process import Log, ServerProcess, serving
 from tests.support.scripts import SCRIPTED, SPEECH, UNJUDGED, asking, models, scripted
 from tests.support.wire import exchange
 
@@ -90,8 +90,12 @@ async def test_what_is_logged_on_the_way_says_to_which_request_it_belongs(
     ]
     assert [answer.status for answer in await asyncio.gather(*asked)] == [200, 200]
 
-    bugs = [line for line in lines(server.log.text) if line["event"] == "a provider has a bug"]
-    assert sorted(line["request_id"] for line in bugs if line["request_id"] in ids) == ids
+    def told(log: Log) -> list[str] | None:
+        bugs = [line for line in lines(log.text) if line["event"] == "a provider has a bug"]
+        found = sorted(line["request_id"] for line in bugs if line["request_id"] in ids)
+        return found if len(found) == len(ids) else None
+
+    assert await asyncio.to_thread(server.log.until, told) == ids
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "two words", "<script>", "ünïcode", "a\tb"])

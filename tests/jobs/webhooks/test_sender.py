@@ -188,7 +188,8 @@ async def test_one_slow_receiver_holds_up_nobody_else(store: Store) -> None:
         under_way -= 1
         return web.Response()
 
-    async with receiving(slow) as stuck, receiving() as quick, at_work(store) as sender:
+    patient = Webhooks(allow_private=True, timeout_s=60)
+    async with receiving(slow) as stuck, receiving() as quick, at_work(store, patient) as sender:
         await put(store, *(notice(f"run_slow_{n}", stuck.url) for n in range(300)))
         sender.wake()
         assert await becomes(lambda: under_way == OF_HOST, 10)

@@ -30,6 +30,7 @@ class Waiting:
         self.stages: list[str] = []
         self.is_stopped = False
         self._stage, self._act = stage, act
+        self._others = children(os.getpid())
 
     def progress(self, stage: str, done: int, total: int, /) -> None:
         self.stages.append(stage)
@@ -38,7 +39,7 @@ class Waiting:
         if self._act is None:
             self.is_stopped = True
         else:
-            for child in children(os.getpid()):
+            for child in children(os.getpid()) - self._others:
                 os.kill(child, self._act)
 
     def stopped(self) -> bool:
