@@ -18,9 +18,9 @@ def write(graph: Graph, path: Path, meta: CodecMeta) -> None:
 
     In: `codes` int32 [1, frames, codebooks], `frames` int32 [1] (so far, with these), for each
     offset that counts `offset_i`, and for each attention `past_key_i` and `past_value_i` [room,
-    heads, head width], with the room that `Ring` asks for. Out: `audio`, `offset_out_i`, `steps_i`
-    int64 [1] (how many are new to an attention), and the caches, which are to be bound to the
-    memory of the past ones.
+    1, heads, head width], with the room that `Ring` asks for. Out: `audio`, `offset_out_i`,
+    `steps_i` int64 [1] (how many are new to an attention), and the caches, which are to be bound
+    to the memory of the past ones.
 
     Raises: CannotRebuild
     """
@@ -73,7 +73,7 @@ class _Rings:
 
     def replace(self, cache: CacheSpec, attention: Attention) -> None:
         graph, at = self._graph, self._count
-        room: list[int | str] = [f"room_{at}", cache.num_heads, cache.head_dim]
+        room: list[int | str] = [f"room_{at}", 1, cache.num_heads, cache.head_dim]
         past = [graph.input(f"past_{what}_{at}", FLOAT, room) for what in ("key", "value")]
         present = [f"present_{what}_{at}" for what in ("key", "value")]
         for name in present:

@@ -33,6 +33,10 @@ class _Cache(NamedTuple):
     def room(self, frames: int) -> int:
         return min(self.most, frames * self.steps)
 
+    def shape(self, room: int) -> tuple[int, ...]:
+        """Of a cache with so much room."""
+        return room, 1, self.heads, self.width
+
 
 class DecoderGraph:
     """The session, and what the caches have to be like."""
@@ -53,8 +57,7 @@ class DecoderGraph:
     def _steps(self, caches: list[_Cache], count: int) -> list[int]:
         """How many each attention takes for a frame: one frame tells, in caches of any room."""
         inputs: dict[str, Any] = {
-            f"past_{each.name}": np.zeros((1, each.heads, each.width), np.float32)
-            for each in caches
+            f"past_{each.name}": np.zeros(each.shape(1), np.float32) for each in caches
         }
         inputs |= {f"offset_{at}": np.zeros(1, np.int32) for at in range(self.offsets)}
         inputs["codes"] = np.zeros((1, 1, self.codebooks), np.int32)
@@ -75,7 +78,7 @@ class RingState:
         for at in range(graph.offsets):
             self._read(f"offset_{at}", self._offsets[0, at])
             self._write(f"offset_out_{at}", self._offsets[1, at])
-        self._caches = [sparse_zeros((each.most, each.heads, each.width)) for each in graph.caches]
+        self._caches = [sparse_zeros(each.shape(each.most)) for each in graph.caches]
         self.rooms = [0] * len(self._caches)
         """How many steps of each the graph sees."""
 

@@ -31,22 +31,20 @@ class Ring(NamedTuple):
     def attend(
         self, graph: Graph, attention: Attention, past: list[str], present: list[str]
     ) -> str:
-        """`past` and `present`: keys and values [room, heads, head width]. Where these are bound
+        """`past` and `present`: keys and values [room, 1, heads, head width]. Where these are bound
         to the memory of those, only new steps are written."""
-        row = graph.constant([0])
         for before, new, after in zip(past, (attention.key, attention.value), present, strict=True):
-            steps = graph.op("Transpose", graph.op("Squeeze", new, row), perm=[1, 0, 2])
+            steps = graph.op("Transpose", new, perm=[2, 0, 1, 3])
             graph.ops("ScatterND", [after], before, self.places, steps)
         keys, values = present
-        query, scale = graph.op("Squeeze", attention.query, row), 1 / math.sqrt(self.head_width)
-        scores = graph.contrib("FusedMatMul", query, keys, alpha=scale, transB=1, transBatchB=1)
+        scale, turned = 1 / math.sqrt(self.head_width), {"transB": 1, "transBatchB": 1}
+        scores = graph.contrib("FusedMatMul", attention.query, keys, alpha=scale, **turned)
         shares = graph.op("Softmax", graph.op("Add", scores, self.unseen), axis=-1)
-        mixed = graph.contrib("FusedMatMul", shares, values, transBatchB=1)
-        return graph.op("Unsqueeze", mixed, row)
+        return graph.contrib("FusedMatMul", shares, values, transBatchB=1)
 
 
 def ring(graph: Graph, new: str, past: str, total: str, shape: tuple[int, int]) -> Ring:
-    """`new` [1, heads, steps, head width] go into `past` [room, heads, head width]; `total`
+    """`new` [1, heads, steps, head width] go into `past` [room, 1, heads, head width]; `total`
     int64 [1]: all steps, with the new ones. `shape`: head width, context."""
     head_width, context = shape
     steps = graph.op("Shape", new, start=2, end=3)
