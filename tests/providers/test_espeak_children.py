@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -107,15 +108,16 @@ async def test_leaving_early_stops_the_utterance_and_keeps_the_child(
     alone: Provider, patient: None
 ) -> None:
     before = children()
-    longest = 0.0
+    took_s = []
     dice = random.Random(1)
     for _ in range(150):
         async with alone.synthesize(order(STORY), PCM) as stream:
             for _ in range(dice.choice([0, 0, 1, 2, 5, 20])):
                 await anext(stream.chunks)
             begun = time.monotonic()
-        longest = max(longest, time.monotonic() - begun)
-    assert longest < 2  # 4 ms on an idle machine
+        took_s.append(time.monotonic() - begun)
+    assert statistics.median(took_s) < 0.05  # 4 ms at most on an idle machine
+    assert max(took_s) < 2
     assert children() == before
     assert 1.2 < await seconds(alone, order()) < 3
 

@@ -63,11 +63,8 @@ class Passed(msgspec.Struct, frozen=True):
     @property
     def off(self) -> float:
         """The share by which it is not what is due."""
-        requests, characters = (
-            self.requests / self.requests_due,
-            self.characters / self.characters_due,
-        )
-        return max(abs(requests - 1), abs(characters - 1))
+        requests, characters = self.requests, self.characters
+        return max(abs(requests / self.requests_due - 1), abs(characters / self.characters_due - 1))
 
 
 class HeldAtOnce(msgspec.Struct, frozen=True):

@@ -35,7 +35,7 @@ DIES = 0.2
 BOTH_DIE = 0.02
 """Part of the second's."""
 MOST_REFUSED = 0.01
-"""Part of the texts that no provider begins: both die at the first piece, one in a thousand."""
+"""Part of the texts that no provider begins: both die at one and the same piece, the first."""
 STALL_S = 0.3
 _BOTH_DIED = re.compile(f"{FIRST}=(broken|timed_out), {SECOND}=(broken|timed_out)")
 _PATIENCE_S = 120.0
